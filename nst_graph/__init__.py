@@ -1,0 +1,3 @@
+"""Optimisation-based neural style transfer as a TensorFlow graph-mode pipeline."""
+
+__version__ = "0.1.0"

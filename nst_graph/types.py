@@ -1,0 +1,143 @@
+"""Frozen records that cross from one stage of the pipeline to the next. NumPy only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+ChannelOrder = Literal["RGB", "BGR"]
+
+#: Mean pixel of the VGG training set, RGB, 0..255 (normalization.averageImage of the .mat).
+VGG_MEAN_RGB: tuple[float, float, float] = (123.68, 116.779, 103.939)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a set of kernels came from.
+
+    Attributes:
+        source: name in ``weights.SOURCES``: "matconvnet", "keras" or "random".
+        description: one line for people: which file or procedure, which edition.
+        sha256: digest of the weights file; for kernels made here, of their values.
+        path: the file, or None for kernels made here.
+        pretrained: False for random kernels.
+        known: the digest is one of the published ones.
+    """
+
+    source: str
+    description: str
+    sha256: str
+    path: str | None = None
+    pretrained: bool = True
+    known: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "description": self.description,
+            "sha256": self.sha256,
+            "path": self.path,
+            "pretrained": self.pretrained,
+            "known": self.known,
+        }
+
+
+@dataclass(frozen=True)
+class VggWeights:
+    """Convolutions of VGG-19.
+
+    Attributes:
+        kernels: by convolution name (``conv1_1`` ...), float32, [height, width, in, out] (HWIO).
+        biases: by convolution name, float32, [out].
+        channel_order: order of the input channels of ``conv1_1``.
+        mean: mean pixel that the network expects subtracted, float32 [3] in ``channel_order``, 0..255.
+        provenance: where the kernels came from.
+    """
+
+    kernels: Mapping[str, FloatArray]
+    biases: Mapping[str, FloatArray]
+    channel_order: ChannelOrder
+    mean: FloatArray
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        for name in ("kernels", "biases"):
+            arrays = dict(getattr(self, name))
+            for array in arrays.values():
+                array.flags.writeable = False
+            object.__setattr__(self, name, MappingProxyType(arrays))
+
+    def in_channel_order(self, order: ChannelOrder) -> VggWeights:
+        """The same network for images whose channels come in ``order``; values untouched."""
+        if order == self.channel_order:
+            return self
+        kernels = dict(self.kernels)
+        kernels["conv1_1"] = np.ascontiguousarray(kernels["conv1_1"][:, :, ::-1, :])
+        return replace(
+            self, kernels=kernels, channel_order=order, mean=np.ascontiguousarray(self.mean[::-1])
+        )
+
+
+def digest_of_kernels(kernels: Mapping[str, FloatArray], biases: Mapping[str, FloatArray]) -> str:
+    """SHA-256 over names, shapes and little-endian values of all kernels and biases."""
+    digest = hashlib.sha256()
+    for group in (kernels, biases):
+        for name in sorted(group):
+            digest.update(f"{name}{group[name].shape}".encode())
+            digest.update(np.ascontiguousarray(group[name], dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class StyleTarget:
+    """What the loss needs of the style image at one layer.
+
+    Attributes:
+        gram: unnormalised Gram matrix F^T F of the activation, float32 [channels, channels].
+        positions: height x width of the style image's feature map, over which the Gram is a sum.
+    """
+
+    gram: FloatArray
+    positions: int
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Precomputed targets, by canonical layer name.
+
+    Attributes:
+        content: activations of the content image, float32 [1, height, width, channels] (NHWC).
+        style: Gram matrices of the style image.
+    """
+
+    content: Mapping[str, FloatArray]
+    style: Mapping[str, StyleTarget]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an optimisation, as handed to whoever watches it.
+
+    Attributes:
+        iteration: number of the step, counted as the recipe's source counts (from 0 or from 1).
+        updates: image updates made when this step is over.
+        losses: named terms and their "total"; empty on steps that are not logged.
+        losses_at: number of updates the image had undergone when ``losses`` were read.
+        fetch_image: returns the current image in network space, float32 [1, height, width, 3].
+            Valid until the next step is asked for.
+        final: no step follows.
+    """
+
+    iteration: int
+    updates: int
+    losses: Mapping[str, float]
+    losses_at: int
+    fetch_image: Callable[[], FloatArray] = field(repr=False)
+    final: bool = False
