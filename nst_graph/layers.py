@@ -8,9 +8,10 @@ Kernels are stored under ``conv4_2``. Architecture: Simonyan & Zisserman, arXiv:
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
-from nst_graph.errors import ConfigError, choices_text
+from nst_graph.errors import ConfigError
 
 BLOCK_CONVOLUTIONS = (2, 2, 4, 4, 4)
 BLOCK_CHANNELS = (64, 128, 256, 512, 512)
@@ -41,8 +42,12 @@ def canonical_name(name: str) -> str:
     try:
         return _ALIASES[name]
     except KeyError:
+        near = difflib.get_close_matches(name, _ALIASES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
         raise ConfigError(
-            f"unknown VGG-19 layer {name!r}", remedy=choices_text(name, _ALIASES)
+            f"unknown VGG-19 layer {name!r}",
+            remedy=f"{hint}choose from: {', '.join(ACTIVATIONS)}, or an alias such as conv4_2 or "
+            "block4_conv2",
         ) from None
 
 

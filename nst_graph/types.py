@@ -57,7 +57,8 @@ class VggWeights:
         kernels: by convolution name (``conv1_1`` ...), float32, [height, width, in, out] (HWIO).
         biases: by convolution name, float32, [out].
         channel_order: order of the input channels of ``conv1_1``.
-        mean: mean pixel that the network expects subtracted, float32 [3] in ``channel_order``, 0..255.
+        mean: mean pixel that the network expects subtracted, float32 [3], 0..255, in
+            ``channel_order``.
         provenance: where the kernels came from.
     """
 

@@ -1,0 +1,46 @@
+"""Whole files or none: every file of a result is written through here."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from nst_graph.errors import OutputError
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put ``data`` into ``path`` at once: a reader or a crash never meets half a file.
+
+    Raises:
+        OutputError: the file cannot be written; what it held before is untouched, nothing is left
+            behind.
+    """
+    # Its length does not depend on the name, which may already be as long as the system allows.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        # os.open, not tempfile: the result gets the permissions that the user's umask gives.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or fault
+        raise OutputError(
+            f"cannot be written ({reason})",
+            where=str(path),
+            remedy="check that the folder exists, may be written and has room",
+        ) from None
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write indented JSON, whole or not at all."""
+    replace_file(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())

@@ -1,0 +1,237 @@
+"""One job from plan to picture: the story, top to bottom."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nst_graph.artifacts import RunDirectory, check_output
+from nst_graph.errors import DivergedError
+from nst_graph.images import Picture
+from nst_graph.jobs import to_yaml
+from nst_graph.optimizers import optimise
+from nst_graph.plan import Plan
+from nst_graph.preprocess import initial_image, to_network, to_pixels
+from nst_graph.problem import Objective, Problem
+from nst_graph.session import environment, session_config
+from nst_graph.targets import TargetNetwork, compute_targets
+from nst_graph.types import FloatArray, Step, Targets, VggWeights
+from nst_graph.weights import load
+
+#: Called with each Step as it is made; raising from it stops the run.
+Watcher = Callable[[Step], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run leaves.
+
+    Attributes:
+        directory: of the results.
+        picture: path of the result.
+        losses: named terms as last read.
+        timings: seconds by stage.
+    """
+
+    directory: Path
+    picture: Path
+    losses: dict[str, float]
+    timings: dict[str, float]
+
+
+class Stopwatch:
+    """Seconds by stage: ``lap(name)`` ends a stage."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        current = time.perf_counter()
+        self.seconds[name] = round(current - self._last, 3)
+        self._last = current
+
+    def elapsed(self) -> float:
+        return time.perf_counter() - self._started
+
+
+def run(plan: Plan, watch: Watcher = lambda step: None, *, overwrite: bool = False) -> RunResult:
+    """Carry out a plan and write its results.
+
+    Args:
+        plan: from ``make_plan``.
+        watch: sees each Step after the run's directory has recorded it.
+        overwrite: replace a run that is in the output directory.
+
+    Raises:
+        OutputError: the output directory cannot be used; nothing in it was touched.
+        WeightsError, PictureError, DeviceError: an input turned out bad when it was read.
+        DivergedError: a loss became NaN or infinite; the last good picture is saved.
+    """
+    check_output(plan.output, overwrite=overwrite)
+    job, clock = plan.job, Stopwatch()
+    config = session_config(job.session)
+    content, style = plan.content.read(), plan.style.read()
+    clock.lap("read pictures")
+    weights = load(plan.weights, (content.pixels, style.pixels))
+    clock.lap("load weights")
+    facts = _facts(plan, content, style, weights)
+    with RunDirectory(plan.output, facts, overwrite=overwrite) as directory:
+        directory.save_job(to_yaml(job))
+        directory.note(f"weights: {weights.provenance.description}")
+        targets = precompute_targets(plan, content, style, weights, config)
+        clock.lap("compute targets")
+        objective = objective_of(plan)
+        initial = initial_image_of(plan, content)
+        with Problem(initial, weights, targets, objective, config) as problem:
+            recorder = _Recorder(plan, directory, content, style, clock)
+            try:
+                for step in optimise(problem, job.optimizer, job.log):
+                    recorder.record(step)
+                    watch(step)
+            except (DivergedError, KeyboardInterrupt) as error:
+                recorder.abandon(error)
+                raise
+            return recorder.finish()
+
+
+def precompute_targets(
+    plan: Plan, content: Picture, style: Picture, weights: VggWeights, config: Any = None
+) -> Targets:
+    """Targets of the plan's pictures, by session runs on a network of their own."""
+    order = plan.job.network.channel_order
+    with TargetNetwork(
+        weights.in_channel_order(order),
+        plan.job.network.pooling,
+        plan.job.network.padding,
+        plan.job.content_layers,
+        plan.job.style_layers,
+        config,
+    ) as network:
+        return compute_targets(
+            network, to_network(content.pixels, order), to_network(style.pixels, order)
+        )
+
+
+def objective_of(plan: Plan) -> Objective:
+    job = plan.job
+    return Objective(job.network, job.content_layers, job.style_layers, job.losses)
+
+
+def initial_image_of(plan: Plan, content: Picture) -> FloatArray:
+    """The image the plan starts from, float32 [1, height, width, 3]."""
+    start = plan.job.initial_image
+    image = to_network(content.pixels, plan.job.network.channel_order)
+    return initial_image(start.kind, image, start.seed, start.noise_ratio)
+
+
+class _Recorder:
+    """Puts Steps into the run's directory, each picture fetched only when it is to be saved."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        directory: RunDirectory,
+        content: Picture,
+        style: Picture,
+        clock: Stopwatch,
+    ) -> None:
+        self._job = plan.job
+        self._directory = directory
+        self._content, self._style = content, style
+        self._clock = clock
+        self._last: tuple[Step, FloatArray] | None = None
+        self._losses: dict[str, float] = {}
+        self._steps = 0
+
+    def record(self, step: Step) -> None:
+        if self._steps == 0:
+            self._clock.lap("build and first step")
+        self._steps += 1
+        if step.losses:
+            self._losses = dict(step.losses)
+            self._directory.add_metrics(step, self._clock.elapsed())
+        every = self._job.log.image_every
+        if step.final or step.losses or (every and step.iteration % every == 0):
+            self._last = (step, step.fetch_image())
+            if every and step.iteration % every == 0:
+                self._directory.save_image(
+                    self._pixels(self._last[1]), step.iteration, self._job.picture.format
+                )
+
+    def finish(self) -> RunResult:
+        self._clock.lap("other steps")
+        picture = self._save_result()
+        self._clock.lap("write results")
+        self._complete("finished")
+        return RunResult(self._directory.path, picture, self._losses, dict(self._clock.seconds))
+
+    def abandon(self, error: BaseException) -> None:
+        """Keep what there is of a run that was interrupted or diverged."""
+        if self._last is not None:
+            self._save_result()
+        interrupted = isinstance(error, KeyboardInterrupt)
+        self._complete("interrupted" if interrupted else "diverged", error=str(error))
+
+    def _save_result(self) -> Path:
+        assert self._last is not None
+        step, image = self._last
+        pixels = self._pixels(image)
+        return self._directory.save_result(
+            self._content.pixels, self._style.pixels, pixels, step, self._job.picture.format
+        )
+
+    def _complete(self, status: str, **facts: Any) -> None:
+        self._directory.finish(
+            status,
+            steps=self._steps,
+            losses=self._losses,
+            timings_seconds=self._clock.seconds,
+            peak_memory_mb=_peak_memory_mb(),
+            **facts,
+        )
+
+    def _pixels(self, image: FloatArray) -> Any:
+        return to_pixels(image, self._job.network.channel_order, self._job.picture.rounding)
+
+
+def _facts(plan: Plan, content: Picture, style: Picture, weights: VggWeights) -> dict[str, Any]:
+    """The manifest's part that is known before the first step."""
+    return {
+        "job": plan.job.model_dump(mode="json"),
+        "job_sha256": plan.job.digest,
+        "inputs": {"content": _picture_facts(content), "style": _picture_facts(style)},
+        "weights": weights.provenance.as_dict(),
+        "seed": plan.job.initial_image.seed,
+        "environment": {
+            **environment(plan.job.session),
+            **{name: version(name) for name in ("tf_keras", "numpy", "scipy", "imageio", "pillow")},
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "system": platform.system(),
+        },
+    }
+
+
+def _picture_facts(picture: Picture) -> dict[str, Any]:
+    height, width, _ = picture.pixels.shape
+    return {
+        "path": picture.path,
+        "sha256": picture.sha256,
+        "height": height,
+        "width": width,
+        "notes": list(picture.notes),
+    }
+
+
+def _peak_memory_mb() -> int:
+    """Largest resident size of this process so far, MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1 << 20) if sys.platform == "darwin" else peak >> 10

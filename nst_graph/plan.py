@@ -1,0 +1,91 @@
+"""A job with its names bound to things: files, sizes and output checked before any heavy work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nst_graph.config import Job, Size
+from nst_graph.errors import NstGraphError
+from nst_graph.jobs import InvalidJobError, LoadedJob
+from nst_graph.sources import PictureSource, check_picture
+from nst_graph.weights import ResolvedWeights, WeightsRequest, resolve
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will use.
+
+    Attributes:
+        job: complete settings.
+        content, style: pictures, found and measured.
+        weights: source and file, found.
+        output: directory of the results.
+    """
+
+    job: Job
+    content: PictureSource
+    style: PictureSource
+    weights: ResolvedWeights
+    output: Path
+
+
+def make_plan(loaded: LoadedJob) -> Plan:
+    """Bind a job's names; TensorFlow is not needed for it.
+
+    Raises:
+        ConfigError, PictureError, WeightsError: one fault.
+        InvalidJobError: several, all at once.
+    """
+    job = loaded.job
+    problems: list[NstGraphError] = []
+
+    def attempt(make: Callable[[], object]) -> object:
+        try:
+            return make()
+        except NstGraphError as error:
+            problems.append(error)
+            return None
+
+    content = attempt(
+        lambda: check_picture(job.content, job.size, job.resize_method, loaded.where("content"))
+    )
+    style = attempt(
+        lambda: check_picture(job.style, _style_size(job), job.resize_method, loaded.where("style"))
+    )
+    weights = attempt(lambda: _resolve_weights(loaded))
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise InvalidJobError(problems)
+    assert isinstance(content, PictureSource)
+    assert isinstance(style, PictureSource)
+    assert isinstance(weights, ResolvedWeights)
+    return Plan(job, content, style, weights, job.output_directory)
+
+
+def _style_size(job: Job) -> Size | None:
+    """The style's size; by default the content's longest side, in the style's own proportions."""
+    if job.style_size is not None:
+        return job.style_size
+    return max(job.size) if isinstance(job.size, tuple) else job.size
+
+
+def _resolve_weights(loaded: LoadedJob) -> ResolvedWeights:
+    settings = loaded.job.weights
+    try:
+        return resolve(
+            WeightsRequest(
+                source=settings.source,
+                path=Path(settings.path) if settings.path is not None else None,
+                directory=Path(settings.directory),
+                seed=settings.seed,
+            )
+        )
+    except NstGraphError as error:
+        key = "path" if settings.path is not None else "source"
+        place = loaded.where("weights", key)
+        error.what = f"{error.where}: {error.what}" if error.where else error.what
+        error.where = place
+        raise

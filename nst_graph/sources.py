@@ -1,0 +1,87 @@
+"""The two pictures of a job: files, or pictures drawn by the package (``embedded:NAME``)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from nst_graph import embedded, images
+from nst_graph.config import SMALLEST_SIDE, Size
+from nst_graph.errors import ConfigError, PictureError, choices_text
+
+EMBEDDED_PREFIX = "embedded:"
+
+#: Height and width at which embedded pictures are drawn when a job gives no size.
+EMBEDDED_SHAPE = (300, 400)
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """A picture whose existence and size were checked, not yet read.
+
+    Attributes:
+        name: as the job gives it.
+        shape: (height, width) at which it enters the optimisation.
+        resize_method: filter that brings it there.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    resize_method: str
+
+    def read(self) -> images.Picture:
+        """The picture at ``shape``; its digest is that of the file, or of the drawn pixels."""
+        if self.name.startswith(EMBEDDED_PREFIX):
+            pixels = embedded.draw(self.name.removeprefix(EMBEDDED_PREFIX), *self.shape)
+            digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+            return images.Picture(pixels, digest, self.name, ("drawn by nst_graph",))
+        picture = images.read_picture(self.name)
+        resized = images.resize(picture.pixels, self.shape, self.resize_method)
+        height, width = picture.pixels.shape[:2]
+        notes = picture.notes
+        if (height, width) != self.shape:
+            notes = (
+                *notes,
+                f"resized from {width}x{height} to {self.shape[1]}x{self.shape[0]} "
+                f"({self.resize_method})",
+            )
+        return images.Picture(resized, picture.sha256, picture.path, notes, picture.icc_profile)
+
+
+def check_picture(name: str, size: Size | None, resize_method: str, where: str) -> PictureSource:
+    """Check a picture from its name and header alone.
+
+    Args:
+        name: a path, or ``embedded:NAME``.
+        size: longest side, (height, width), or None to keep its own.
+        resize_method: a name in ``images.RESIZE_METHODS``.
+        where: of the job's key, for messages.
+
+    Raises:
+        ConfigError: no such embedded picture.
+        PictureError: not there, not a picture, too large, or too small for VGG-19.
+    """
+    if name.startswith(EMBEDDED_PREFIX):
+        drawn = name.removeprefix(EMBEDDED_PREFIX)
+        if drawn not in embedded.PICTURES:
+            choices = [EMBEDDED_PREFIX + known for known in embedded.PICTURES]
+            raise ConfigError(
+                f"unknown picture {name!r}", where=where, remedy=choices_text(name, choices)
+            )
+        own = EMBEDDED_SHAPE
+    else:
+        try:
+            header = images.probe_picture(name)
+        except PictureError as error:
+            error.what, error.where = f"{error.where or name}: {error.what}", where
+            raise
+        own = (header.height, header.width)
+    shape = own if size is None else images.target_shape(*own, size)
+    if min(shape) < SMALLEST_SIDE:
+        raise PictureError(
+            f"{name}: {shape[1]} x {shape[0]} pixels is too small; VGG-19 needs "
+            f"{SMALLEST_SIDE} a side",
+            where=where,
+            remedy="choose a larger picture or a larger size",
+        )
+    return PictureSource(name, shape, resize_method)
