@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -23,22 +23,38 @@ SMALLEST_SIDE = 16
 LARGEST_SIDE = 65_536
 
 
+_SIZE_FORMS = (
+    f"a size is a longest side, [height, width], or [height, null] (width in proportion), in whole "
+    f"pixels from {SMALLEST_SIDE} to {LARGEST_SIDE}"
+)
+
+
 def _check_size(value: Any) -> Any:
-    """One message for both forms of a size, instead of one for each."""
-    sides = value if isinstance(value, (list, tuple)) else [value]
-    if isinstance(value, (list, tuple)) and len(value) != 2:
-        raise ValueError("a size is a longest side in pixels, or [height, width]")
-    for side in sides:
-        if type(side) is not int or not SMALLEST_SIDE <= side <= LARGEST_SIDE:
-            raise ValueError(
-                f"a size is a longest side in pixels, or [height, width], each a whole number "
-                f"from {SMALLEST_SIDE} to {LARGEST_SIDE}"
-            )
+    """One message for all forms of a size, instead of one for each."""
+    if not isinstance(value, (list, tuple)):
+        sides = [value]
+    elif len(value) != 2:
+        raise ValueError(_SIZE_FORMS)
+    else:
+        sides = [value[0]] if value[1] is None else list(value)
+    if any(type(side) is not int or not SMALLEST_SIDE <= side <= LARGEST_SIDE for side in sides):
+        raise ValueError(_SIZE_FORMS)
     return tuple(value) if isinstance(value, list) else value
 
 
+def _check_style_size(value: Any) -> Any:
+    if not isinstance(value, str):
+        return _check_size(value)
+    if value != "content":
+        raise ValueError(f"{_SIZE_FORMS}; or the word content: the content's height and width")
+    return value
+
+
 Side = Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)]
-Size = Annotated[Side | tuple[Side, Side], BeforeValidator(_check_size)]
+Size = Annotated[Side | tuple[Side, Side | None], BeforeValidator(_check_size)]
+StyleSize = Annotated[
+    Side | tuple[Side, Side | None] | Literal["content"], BeforeValidator(_check_style_size)
+]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -100,8 +116,24 @@ class InitialImageSettings(Section):
     seed: int = Field(3, ge=0, lt=2**32, description="of the noise")
 
 
-class AdamSettings(Section):
-    """Adam as in TensorFlow 1: epsilon is added to the uncorrected square root."""
+class UpdateSettings(Section):
+    """What the optimisers share that update the image in the graph, once for each evaluation."""
+
+    clip: Literal["pixels", "preprocessed"] | None = Field(
+        None,
+        description="after every update; pixels: to what pixels of 0..255 become, preprocessed: "
+        "to 0..255 after the mean was subtracted",
+    )
+    keep: Literal["last", "best"] = Field(
+        "last", description="result: the last image, or the one after the lowest loss"
+    )
+
+    #: ``log`` of a job that chooses this optimiser in place of its recipe's.
+    log_every: ClassVar[int] = 20
+
+
+class AdamSettings(UpdateSettings):
+    """Adam as TensorFlow 1 and Keras have it: epsilon is added to the uncorrected square root."""
 
     name: Literal["adam"] = "adam"
     steps: Steps = Field(200, description="image updates, 1 to 1000000")
@@ -110,13 +142,83 @@ class AdamSettings(Section):
     beta2: Decay = Field(0.999, description="decay of the mean squared gradient, 0 to below 1")
     epsilon: Positive = Field(1e-8, description="added to the root of the mean square, above 0")
 
+    @property
+    def budget(self) -> int:
+        """Evaluations of loss and gradient that are planned."""
+        return self.steps
 
-OptimizerSettings = AdamSettings
+    def describe(self) -> str:
+        return f"adam, {self.steps} steps"
+
+
+class SgdSettings(UpdateSettings):
+    """Gradient descent; the rate at step t is learning_rate * decay_rate^(t / decay_steps)."""
+
+    name: Literal["sgd"] = "sgd"
+    steps: Steps = Field(4000, description="image updates, 1 to 1000000")
+    learning_rate: Positive = Field(
+        100.0, description="pixel values per unit of gradient: it belongs to the loss weights"
+    )
+    decay_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.96, description="factor of the rate over decay_steps, above 0, to 1: no decay"
+    )
+    decay_steps: Steps = Field(100, description="steps for one factor; the decay is continuous")
+
+    log_every: ClassVar[int] = 100
+
+    @property
+    def budget(self) -> int:
+        """Evaluations of loss and gradient that are planned."""
+        return self.steps
+
+    def describe(self) -> str:
+        return f"sgd, {self.steps} steps"
+
+
+class LbfgsSettings(Section):
+    """SciPy's L-BFGS-B in segments, each of them begun with an empty memory."""
+
+    name: Literal["lbfgs"] = "lbfgs"
+    segments: Steps = Field(10, description="segments, 1 to 1000000; 1 is one long run")
+    evaluations: Steps = Field(
+        20, description="function evaluations of a segment; the line search in progress is finished"
+    )
+    memory: Annotated[int, Field(ge=1, le=1000)] = Field(
+        10, description="pairs of vectors remembered, 1 to 1000; 16 bytes a pair and variable"
+    )
+    loss_tolerance: Weight = Field(
+        2.220446049250313e-09, description="relative fall of the loss at which a segment ends"
+    )
+    gradient_tolerance: Weight = Field(
+        0.0, description="largest component of the gradient at which a segment ends"
+    )
+    form: Literal["one_call", "classic"] = Field(
+        "one_call", description="minimize(jac=True), or fmin_l_bfgs_b(func, fprime)"
+    )
+    stream: Literal["segment", "evaluation"] = Field(
+        "segment", description="what an iteration is: a line of metrics.csv, a picture"
+    )
+
+    log_every: ClassVar[int] = 1
+
+    @property
+    def budget(self) -> int:
+        """Evaluations of loss and gradient that are planned."""
+        return self.segments * self.evaluations
+
+    def describe(self) -> str:
+        return f"lbfgs, {self.segments} segments of {self.evaluations} evaluations"
+
+
+OptimizerSettings = Annotated[
+    AdamSettings | SgdSettings | LbfgsSettings, Field(discriminator="name")
+]
 
 
 class LogSettings(Section):
     """How often losses are read and pictures are saved."""
 
+    # An iteration is an update of adam and sgd, and a segment of lbfgs.
     losses_every: Steps = Field(20, description="iterations between two lines of metrics.csv")
     image_every: Annotated[int, Field(ge=0)] = Field(
         20, description="iterations between two saved pictures; 0: only the last"
@@ -151,10 +253,14 @@ class Job(Section):
     style: str = Field(min_length=1, description="style picture: a file, or embedded:NAME")
     output: str = Field(min_length=1, description="directory of the results")
     size: Size | None = Field(
-        None, description="longest side, or [height, width]; null keeps the picture's own"
+        None,
+        description="longest side, [height, width], or [height, null]: width in proportion, "
+        "rounded down; null keeps the picture's own",
     )
-    style_size: Size | None = Field(
-        None, description="same for the style; null: as `size`, keeping the style's proportions"
+    style_size: StyleSize | None = Field(
+        None,
+        description="same for the style, or content: exactly the content's; null: the content's "
+        "longest side if `size` is given, in the style's own proportions",
     )
     resize_method: ResizeMethod = Field("lanczos", description="resampling filter")
     weights: WeightsSettings = WeightsSettings()

@@ -51,8 +51,9 @@ def make_plan(loaded: LoadedJob) -> Plan:
     content = attempt(
         lambda: check_picture(job.content, job.size, job.resize_method, loaded.where("content"))
     )
+    style_size = _style_size(job, content if isinstance(content, PictureSource) else None)
     style = attempt(
-        lambda: check_picture(job.style, _style_size(job), job.resize_method, loaded.where("style"))
+        lambda: check_picture(job.style, style_size, job.resize_method, loaded.where("style"))
     )
     weights = attempt(lambda: _resolve_weights(loaded))
     if len(problems) == 1:
@@ -65,11 +66,15 @@ def make_plan(loaded: LoadedJob) -> Plan:
     return Plan(job, content, style, weights, job.output_directory)
 
 
-def _style_size(job: Job) -> Size | None:
-    """The style's size; by default the content's longest side, in the style's own proportions."""
-    if job.style_size is not None:
+def _style_size(job: Job, content: PictureSource | None) -> Size | None:
+    """The style's size; None keeps its own, as does a content picture that is at fault itself."""
+    if job.style_size is not None and job.style_size != "content":
         return job.style_size
-    return max(job.size) if isinstance(job.size, tuple) else job.size
+    if content is None:
+        return None
+    if job.style_size == "content":
+        return content.shape
+    return None if job.size is None else max(content.shape)
 
 
 def _resolve_weights(loaded: LoadedJob) -> ResolvedWeights:

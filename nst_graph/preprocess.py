@@ -31,7 +31,8 @@ def channel_means(order: ChannelOrder) -> FloatArray:
 def to_network(pixels: Pixels, order: ChannelOrder) -> FloatArray:
     """Pixels to network input, float32 [1, height, width, 3], about -124..152."""
     channels = pixels if order == "RGB" else pixels[..., ::-1]
-    return channels[np.newaxis].astype(np.float32) - channel_means(order)
+    image: FloatArray = channels[np.newaxis].astype(np.float32) - channel_means(order)
+    return image
 
 
 def to_pixels(image: FloatArray, order: ChannelOrder, rounding: Rounding = "nearest") -> Pixels:

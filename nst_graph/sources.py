@@ -53,7 +53,8 @@ def check_picture(name: str, size: Size | None, resize_method: str, where: str) 
 
     Args:
         name: a path, or ``embedded:NAME``.
-        size: longest side, (height, width), or None to keep its own.
+        size: longest side, (height, width), (height, None) for a width in proportion, rounded
+            down, or None to keep its own.
         resize_method: a name in ``images.RESIZE_METHODS``.
         where: of the job's key, for messages.
 
@@ -76,7 +77,7 @@ def check_picture(name: str, size: Size | None, resize_method: str, where: str) 
             error.what, error.where = f"{error.where or name}: {error.what}", where
             raise
         own = (header.height, header.width)
-    shape = own if size is None else images.target_shape(*own, size)
+    shape = own if size is None else images.target_shape(*own, _exact(own, size))
     if min(shape) < SMALLEST_SIDE:
         raise PictureError(
             f"{name}: {shape[1]} x {shape[0]} pixels is too small; VGG-19 needs "
@@ -85,3 +86,11 @@ def check_picture(name: str, size: Size | None, resize_method: str, where: str) 
             remedy="choose a larger picture or a larger size",
         )
     return PictureSource(name, shape, resize_method)
+
+
+def _exact(own: tuple[int, int], size: Size) -> int | tuple[int, int]:
+    """``size`` with its width filled in: int(width * rows / height), as the Keras example does."""
+    if not isinstance(size, tuple):
+        return size
+    height, width = size
+    return (height, own[1] * height // own[0] if width is None else width)

@@ -83,7 +83,8 @@ def test_letters_that_the_font_lacks_are_replaced() -> None:
     """Pillow's built-in font would draw the same empty box for each of them."""
     panel = flat(200, 400, RED)
     np.testing.assert_array_equal(
-        side_by_side([("Nymphéas \u2013 Monet", panel)]), side_by_side([("Nympheas - Monet", panel)])
+        side_by_side([("Nymphéas \u2013 Monet", panel)]),
+        side_by_side([("Nympheas - Monet", panel)]),
     )
     np.testing.assert_array_equal(side_by_side([("睡蓮", panel)]), side_by_side([("??", panel)]))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import logging
 import os
 import random
+import re
 import struct
 import time
 import zipfile
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from nst_graph.types import VggWeights
 from nst_graph.weights import WeightsRequest, describe, isolated, load, matconvnet, resolve
 from nst_graph.weights import known_files as known_files_module
 from nst_graph.weights.cache import WeightsCache
+from nst_graph.weights.convolutions import Convolutions, check_vgg19
 from nst_graph.weights.known_files import KNOWN_FILES, KnownFile, digests_of_file
 
 CURRENT_NAME = KNOWN_FILES[0].filename
@@ -203,7 +207,7 @@ def test_truncated(tmp_path: Path, kept: float, compress: bool) -> None:
     whole = tiny_bytes(tmp_path, compress)
     path = tmp_path / CURRENT_NAME
     path.write_bytes(whole[: int(kept * len(whole)) if kept < 1 else int(kept)])
-    with pytest.raises(WeightsError, match="cut short.*announces at least") as caught:
+    with pytest.raises(WeightsError, match=r"cut short.*announces at least") as caught:
         resolve(WeightsRequest(path=path))
     assert f"rename it to {CURRENT_NAME}.part" in caught.value.remedy
     assert "nst-graph download" in caught.value.remedy
@@ -311,60 +315,87 @@ def test_another_network(tmp_path: Path, cache: WeightsCache) -> None:
         load_path(path, cache)
     assert "nst-graph download" in caught.value.remedy and caught.value.where == str(path)
     alien = {f"conv{n}": (np.zeros((3, 3, 3, 8), np.float32), np.zeros(8)) for n in (1, 2)}
-    with pytest.raises(WeightsError, match="not VGG-19.*found: conv1, conv2"):
+    with pytest.raises(WeightsError, match=r"not VGG-19.*found: conv1, conv2"):
         load_path(matwriter.write_mat(path, alien), cache)
 
 
-def wrong_weights(fault: str) -> dict[str, Any]:
+def test_a_value_that_is_not_finite_never_reaches_the_cache(
+    tmp_path: Path, cache: WeightsCache
+) -> None:
     weights = matwriter.constant_weights()
-    kernel, bias = weights["conv4_2"]
-    if fault == "missing":
-        del weights["conv4_2"]
-    elif fault == "shape":
-        weights["conv4_2"] = (kernel[:, :, :-1], bias)
-    elif fault == "theano":
-        weights["conv4_2"] = (kernel.transpose(3, 2, 0, 1), bias)
-    elif fault == "bias":
-        weights["conv4_2"] = (kernel, bias[:-1])
-    elif fault == "nan":
-        kernel[1, 1, 5, 5] = np.nan
-    elif fault == "integers":
-        weights["conv4_2"] = (kernel.astype(np.int16), bias)
-    return weights
-
-
-@pytest.mark.parametrize(
-    ("fault", "what"),
-    [
-        ("missing", "lacks conv4_2"),
-        ("shape", r"kernel conv4_2 has shape \(3, 3, 511, 512\), VGG-19 has"),
-        ("theano", r"\[out, in, height, width\]"),
-        ("bias", r"bias conv4_2 has shape \(511,\)"),
-        ("nan", "kernel conv4_2 holds 1 values that are NaN"),
-        ("integers", "kernel conv4_2 is of type int16"),
-    ],
-)
-def test_a_wrong_layer(tmp_path: Path, cache: WeightsCache, fault: str, what: str) -> None:
-    path = matwriter.write_mat(tmp_path / "w.mat", wrong_weights(fault), compress=True)
-    with pytest.raises(WeightsError, match=what):
+    weights["conv4_2"][0][1, 1, 5, 5] = np.nan
+    path = matwriter.write_mat(tmp_path / "nan.mat", weights, compress=True)
+    with pytest.raises(WeightsError, match="kernel conv4_2 holds 1 values that are NaN"):
         load_path(path, cache)
     assert not list(cache.directory.glob("*.npz"))
 
 
+def test_kernels_that_are_no_floats(tmp_path: Path) -> None:
+    weights = matwriter.seeded_weights(matwriter.TINY19)
+    kernel, bias = weights["conv4_2"]
+    weights["conv4_2"] = (kernel.astype(np.int16), bias)
+    with pytest.raises(WeightsError, match="kernel conv4_2 is of type int16"):
+        matconvnet.parse(matwriter.write_mat(tmp_path / "integers.mat", weights))
+
+
+def test_an_average_image_of_a_wrong_shape(tmp_path: Path) -> None:
+    weights = matwriter.seeded_weights(matwriter.TINY19)
+    path = matwriter.write_mat(tmp_path / "mean.mat", weights, mean=np.float32([1, 2]))
+    with pytest.raises(WeightsError, match=r"averageImage has shape \(1, 2\)"):
+        matconvnet.parse(path)
+
+
+def in_memory(change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Convolutions:
+    """VGG-19 of constant kernels after ``change`` of its kernels and biases."""
+    weights = matwriter.constant_weights()
+    kernels = {name: kernel for name, (kernel, _) in weights.items()}
+    biases = {name: bias for name, (_, bias) in weights.items()}
+    change(kernels, biases)
+    return Convolutions(kernels, biases, "RGB", np.float32(matwriter.MEAN_RGB), "current")
+
+
+def remove(kernels: dict[str, Any], _: dict[str, Any]) -> None:
+    del kernels["conv4_2"]
+
+
+def narrow(kernels: dict[str, Any], _: dict[str, Any]) -> None:
+    kernels["conv4_2"] = kernels["conv4_2"][:, :, :-1]
+
+
+def as_theano(kernels: dict[str, Any], _: dict[str, Any]) -> None:
+    kernels["conv4_2"] = kernels["conv4_2"].transpose(3, 2, 0, 1)
+
+
+def short_bias(_: dict[str, Any], biases: dict[str, Any]) -> None:
+    biases["conv4_2"] = biases["conv4_2"][:-1]
+
+
+def infinite_bias(_: dict[str, Any], biases: dict[str, Any]) -> None:
+    biases["conv5_4"][3:5] = np.inf
+
+
 @pytest.mark.parametrize(
-    ("mean", "what"),
+    ("change", "what"),
     [
-        (np.float32([1, 2]), "averageImage has shape"),
-        (np.float32([1, 2, np.nan]), "mean pixel is"),
-        (np.float32([1, 2, 256]), "mean pixel is"),
+        (remove, "lacks conv4_2"),
+        (narrow, r"kernel conv4_2 has shape \(3, 3, 511, 512\), VGG-19 has \(3, 3, 512, 512\)$"),
+        (as_theano, r"\[out, in, height, width\]"),
+        (short_bias, r"bias conv4_2 has shape \(511,\)"),
+        (infinite_bias, "bias conv5_4 holds 2 values that are NaN or infinite"),
     ],
-    ids=["two", "nan", "large"],
 )
-def test_a_wrong_mean(tmp_path: Path, cache: WeightsCache, mean: Any, what: str) -> None:
-    written = matwriter.constant_weights()
-    path = matwriter.write_mat(tmp_path / "mean.mat", written, mean=mean, compress=True)
-    with pytest.raises(WeightsError, match=what):
-        load_path(path, cache)
+def test_a_wrong_layer(change: Any, what: str) -> None:
+    check_vgg19(in_memory(lambda kernels, biases: None))
+    with pytest.raises(WeightsError) as caught:
+        check_vgg19(in_memory(change))
+    assert re.search(what, caught.value.what)
+
+
+@pytest.mark.parametrize("mean", [[1, 2], [1, 2, np.nan], [1, 2, 256], [-1, 2, 3]], ids=str)
+def test_a_wrong_mean(mean: list[float]) -> None:
+    right = in_memory(lambda kernels, biases: None)
+    with pytest.raises(WeightsError, match="mean pixel is"):
+        check_vgg19(dataclasses.replace(right, mean=np.float32(mean)))
 
 
 # ---- files that take the parser down ------------------------------------------------------------

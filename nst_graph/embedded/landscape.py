@@ -232,7 +232,9 @@ def _tree(pen: Pen, rng: np.random.RandomState, foot: Point, height: float) -> N
         pen.line([(u, fork - 0.02), centre], bark, 0.006)
         clumps.append(centre)
     for centre in sorted(clumps, key=lambda point: point[0] - point[1]):
-        sun_side = 0.5 + (centre[0] - u) / height - 0.9 * (centre[1] - fork + 0.24 * height) / height
+        sun_side = (
+            0.5 + (centre[0] - u) / height - 0.9 * (centre[1] - fork + 0.24 * height) / height
+        )
         _clump(pen, rng, centre, height * 0.125, sun_side)
 
 

@@ -168,8 +168,8 @@ def _inside_cypress(point: FloatArray) -> FloatArray:
     """1 inside the flame-shaped tree at the left, 0 outside."""
     u, v = point[..., 0], point[..., 1]
     up = np.clip((_CYPRESS[1] - v) / np.float32(0.86), 0, 1)
-    half = 0.066 * (1 - up) ** 0.75 * (0.85 + 0.2 * np.sin(17 * v)) * (up > 0)
-    bend = _CYPRESS[0] + 0.014 * np.sin(9 * v)
+    half = 0.115 * up**0.35 * (1 - up) ** 1.1 * (0.9 + 0.16 * np.sin(26 * v)) * (up > 0)
+    bend = _CYPRESS[0] + 0.010 * np.sin(9 * v)
     return (np.abs(u - bend) < half).astype(np.float32)
 
 

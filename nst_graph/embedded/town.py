@@ -116,7 +116,9 @@ def _house(
     else:
         ridge = left + width * 0.19
         pen.box(left, top, gable_wall, deep, scaled(wall, 0.62))
-        pen.polygon([(left, top), (ridge, top - roof_height), (gable_wall, top)], scaled(wall, 0.66))
+        pen.polygon(
+            [(left, top), (ridge, top - roof_height), (gable_wall, top)], scaled(wall, 0.66)
+        )
         pen.box(gable_wall, top, right, deep, wall)
         pen.polygon(
             [(ridge, top - roof_height), (right - width * 0.16, top - roof_height),

@@ -42,7 +42,7 @@ _READ_AS: Mapping[str, tuple[str | None, str]] = {
     "CMYK": ("RGB", "CMYK converted"),
     "YCbCr": ("RGB", "YCbCr converted"),
     "LAB": ("RGB", "LAB converted"),
-    "I": (None, "grey repeated in R, G and B"),
+    "I": ("I", "grey repeated in R, G and B"),
     "I;16": (None, "grey repeated in R, G and B"),
     "I;16L": (None, "grey repeated in R, G and B"),
     "I;16B": (None, "grey repeated in R, G and B"),

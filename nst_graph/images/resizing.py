@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TypeGuard
 
 import numpy as np
 
@@ -35,25 +36,26 @@ def target_shape(height: int, width: int, size: int | tuple[int, int]) -> tuple[
     Raises:
         ConfigError: not a positive int or a pair of them, or above ``DEFAULT_MAX_PIXELS``.
     """
-    sides = size if isinstance(size, tuple) else (size,)
-    if not 1 <= len(sides) <= 2 or not all(
-        isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides
-    ):
+    if _is_side(size):
+        scale = size / max(height, width)
+        shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+    elif isinstance(size, tuple) and len(size) == 2 and all(map(_is_side, size)):
+        shape = size
+    else:
         raise ConfigError(
             f"size {size!r} is not a size",
             remedy="give the longest side in pixels, or (height, width), each 1 or more",
         )
-    if len(sides) == 2:
-        shape = sides
-    else:
-        scale = sides[0] / max(height, width)
-        shape = (max(1, round(height * scale)), max(1, round(width * scale)))
     if shape[0] * shape[1] > DEFAULT_MAX_PIXELS:
         raise ConfigError(
             f"size {size!r} makes {shape[1]} x {shape[0]} pixels",
             remedy=f"at most {DEFAULT_MAX_PIXELS:,} in all",
         )
     return shape
+
+
+def _is_side(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def resize(pixels: UInt8Array, size: int | tuple[int, int], method: str = "lanczos") -> UInt8Array:

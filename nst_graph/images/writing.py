@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nst_graph.errors import OutputError, PictureError, choices_text
+from nst_graph.errors import PictureError, choices_text
+from nst_graph.files import replace_file
 from nst_graph.images.arrays import UInt8Array, check_pixels
 from nst_graph.images.headers import (
     DEFAULT_MAX_PIXELS,
@@ -112,7 +112,7 @@ def write_picture(
             where=where,
             remedy="write a .png file",
         )
-    _replace_file(Path(path), _encode(pixels, kind, metadata or {}, icc_profile, where))
+    replace_file(Path(path), _encode(pixels, kind, metadata or {}, icc_profile, where))
 
 
 def read_metadata(path: PathText) -> dict[str, str]:
@@ -191,34 +191,11 @@ def _metadata_options(metadata: Mapping[str, str], kind: WriteFormat, where: str
         return {"exif": exif.tobytes()}
     chunks = PngImagePlugin.PngInfo()
     for key, value in metadata.items():
+        # Names of files may hold what is no text in UTF-8 (PEP 383); PNG texts hold no NUL.
+        text = value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
         # Every program shows tEXt, but beyond ASCII not all agree on its encoding.
-        if value.isascii():
-            chunks.add_text(key, value)
+        if text.isascii():
+            chunks.add_text(key, text)
         else:
-            chunks.add_itxt(key, value)
+            chunks.add_itxt(key, text)
     return {"pnginfo": chunks}
-
-
-def _replace_file(path: Path, data: bytes) -> None:
-    """Put ``data`` into ``path`` at once: a reader or a crash never meets half a file."""
-    # Its length does not depend on the name, which may already be as long as the system allows.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        # os.open, not tempfile: the result gets the permissions that the user's umask gives.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except (OSError, ValueError) as fault:
-        reason = getattr(fault, "strerror", None) or fault
-        raise OutputError(
-            f"cannot be written ({reason})",
-            where=str(path),
-            remedy="check that the folder exists, may be written and has room",
-        ) from None

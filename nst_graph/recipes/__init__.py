@@ -3,8 +3,14 @@
 from nst_graph.errors import ConfigError, choices_text
 from nst_graph.recipes.base import Recipe
 from nst_graph.recipes.coursera import COURSERA
+from nst_graph.recipes.keras_blog import KERAS_BLOG
+from nst_graph.recipes.keras_io import KERAS_IO
+from nst_graph.recipes.tf2_blog import TF2_BLOG
+from nst_graph.recipes.tf_eager import TF_EAGER
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (COURSERA,)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (COURSERA, KERAS_BLOG, KERAS_IO, TF_EAGER, TF2_BLOG)
+}
 
 
 def find_recipe(name: object) -> Recipe:

@@ -12,6 +12,9 @@ from nst_graph.config import (
     NetworkSettings,
     OptimizerSettings,
     PictureSettings,
+    ResizeMethod,
+    Size,
+    StyleSize,
 )
 
 
@@ -38,12 +41,18 @@ class Recipe:
     optimizer: OptimizerSettings
     log: LogSettings
     picture: PictureSettings
+    size: Size | None = None
+    style_size: StyleSize | None = None
+    resize_method: ResizeMethod = "lanczos"
 
     def settings(self) -> dict[str, Any]:
         """The recipe as the mapping that a job file overrides."""
         sections = ("network", "losses", "initial_image", "optimizer", "log", "picture")
         return {
             "recipe": self.name,
+            "size": self.size,
+            "style_size": self.style_size,
+            "resize_method": self.resize_method,
             "content_layers": dict(self.content_layers),
             "style_layers": dict(self.style_layers),
             **{name: getattr(self, name).model_dump() for name in sections},

@@ -155,15 +155,8 @@ def download(
             wanted = [Request(each, known.size, insecure, progress, waits) for each in source]
             digests, fetched = _fetch_any(wanted, part, known)
         set_aside = _install(part, target)
-    return DownloadReport(
-        path=target,
-        known_file=known,
-        digests=digests,
-        origin=fetched.url,
-        bytes_fetched=fetched.bytes_fetched,
-        resumed_from=fetched.resumed_from,
-        set_aside=set_aside,
-    )
+    kept, came = fetched.resumed_from, fetched.bytes_fetched
+    return DownloadReport(target, known, digests, fetched.url, came, kept, set_aside)
 
 
 def _source_of(known: KnownFile, url: str | None, from_file: Path | None) -> Path | tuple[str, ...]:

@@ -65,15 +65,21 @@ def parse(source: str, path: Path, sha256: str, timeout: float | None = None) ->
             where=str(path),
             remedy=_DAMAGED,
         ) from None
+    except OSError as error:
+        raise WeightsError(
+            f"the child process that reads unpublished files cannot be started: {error}",
+            where=str(path),
+            remedy="a published file needs none; " + _DAMAGED,
+        ) from error
     return _convolutions_of_reply(child, path, sha256)
 
 
 def _convolutions_of_reply(
     child: subprocess.CompletedProcess[bytes], path: Path, sha256: str
 ) -> Convolutions:
-    if child.returncode == 0:
-        return unpack(io.BytesIO(child.stdout), sha256)
     try:
+        if child.returncode == 0:
+            return unpack(io.BytesIO(child.stdout), sha256)
         refusal = json.loads(child.stdout)
     except ValueError:
         refusal = {"what": f"the file cannot be read: its parser {_end_of(child)}"}
