@@ -52,7 +52,8 @@ def noise(
         weight = 0.5**octave
         total += np.float32(weight) * _stretch(_stretch(lattice, height).T, width).T
         weight_sum += weight
-    return total / np.float32(weight_sum)
+    total /= np.float32(weight_sum)
+    return total
 
 
 def _stretch(lattice: FloatArray, count: int) -> FloatArray:
@@ -67,7 +68,8 @@ def _stretch(lattice: FloatArray, count: int) -> FloatArray:
 def smoothstep(low: float, high: float, value: FloatArray) -> FloatArray:
     """0 below ``low``, 1 above ``high``, and a cubic without a kink between them."""
     t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    smooth: FloatArray = t * t * (3 - 2 * t)
+    return smooth
 
 
 def gradient_map(position: FloatArray, stops: Sequence[tuple[float, Colour]]) -> FloatArray:
@@ -94,8 +96,8 @@ class Canvas:
         self.height, self.width = height, width
         self.aspect = width / height
         self.rgb: FloatArray = np.zeros((height, width, 3), np.float32)
-        self.u: FloatArray = ((np.arange(width, dtype=np.float32) + 0.5) / width)[None, :]
-        self.v: FloatArray = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]
+        self.u: FloatArray = _pixel_centres(width)[None, :]
+        self.v: FloatArray = _pixel_centres(height)[:, None]
 
     def noise(
         self, rng: np.random.RandomState, cells: tuple[int, int], octaves: int = 1
@@ -111,7 +113,10 @@ class Canvas:
         return distance
 
     def blend(self, colour: Colour | FloatArray, alpha: FloatArray) -> None:
-        """Lay ``colour`` (RGB or [height, width, 3]) over the picture; alpha [height, width] 0..1."""
+        """Lay ``colour`` (RGB or [height, width, 3]) over the picture.
+
+        ``alpha`` is its opacity, [height, width], 0..1.
+        """
         self.rgb += (np.asarray(colour, np.float32) - self.rgb) * alpha[..., None]
 
     def pen(self) -> Pen:
@@ -156,6 +161,10 @@ class Pen:
 
     def _place(self, point: Point) -> Point:
         return (point[0] * self._size[0], point[1] * self._size[1])
+
+
+def _pixel_centres(count: int) -> FloatArray:
+    return ((np.arange(count) + 0.5) / count).astype(np.float32)
 
 
 def _bytes_of(colour: Colour) -> tuple[int, int, int, int]:

@@ -68,7 +68,7 @@ def _clouds(canvas: Canvas, rng: np.random.RandomState, sun: FloatArray) -> None
     rows, columns = max(1, canvas.height // 40), max(1, canvas.width // 50)
     towards_sun = _moved(field, rows, columns)
     light = smoothstep(-0.10, 0.16, field - towards_sun + 0.25 * (0.45 - sun))
-    shade, lit = np.float32((0.50, 0.53, 0.66)), np.float32((1.0, 0.95, 0.86))
+    shade, lit = np.array((0.50, 0.53, 0.66), np.float32), np.array((1.0, 0.95, 0.86), np.float32)
     canvas.blend(shade + (lit - shade) * light[..., None], 0.92 * cover)
 
 
@@ -102,7 +102,7 @@ def _range(
     slope = relief - _moved(relief, 0, step)
     depth = np.clip((canvas.v - skyline) / np.float32(rise), 0, 1)
     light = np.clip(0.5 + 7.0 * slope + 0.5 * (relief - 0.5) - 0.15 * depth, 0, 1)
-    shade, lit = (np.float32(colour) for colour in colours)
+    shade, lit = np.array(colours, np.float32)
     canvas.blend(shade + (lit - shade) * light[..., None], mask)
     canvas.blend((0.92, 0.86, 0.78), 0.35 * mask * depth)
 
@@ -145,13 +145,15 @@ def _river(canvas: Canvas, rng: np.random.RandomState) -> None:
     shift = waves * (0.002 + 0.012 * near)
     column = np.clip((canvas.u + shift) * canvas.width, 0, canvas.width - 1).astype(np.int64)
     reflection = canvas.rgb[row, column]
-    tint = np.float32((0.13, 0.27, 0.36))
+    tint = np.array((0.13, 0.27, 0.36), np.float32)
     share = (0.22 + 0.42 * near)[..., None] * np.ones_like(waves)[..., None]
     water = reflection * np.float32(0.94) * (1 - share) + tint * share
-    water += (0.20 * np.clip(waves, 0, 1) * (0.5 + near))[..., None] * np.float32((0.9, 0.95, 1.0))
+    water += (0.20 * np.clip(waves, 0, 1) * (0.5 + near))[..., None] * np.array(
+        (0.9, 0.95, 1.0), np.float32
+    )
     glitter = np.exp(-np.abs(canvas.u - np.float32(_SUN[0])) / (0.035 + 0.07 * near))
     glitter = glitter * smoothstep(0.10, 0.55, waves)
-    water += glitter[..., None] * np.float32((0.95, 0.76, 0.42))
+    water += glitter[..., None] * np.array((0.95, 0.76, 0.42), np.float32)
     canvas.rgb[first:] = water
     edge = np.exp(-depth[first:] / np.float32(0.02)) * np.float32(0.5)
     canvas.rgb[first:] *= (1 - edge)[..., None]

@@ -58,7 +58,7 @@ class _Easel:
     """Colour and thickness of the paint laid so far."""
 
     def __init__(self, height: int, width: int) -> None:
-        self._size = np.float32((width, height))
+        self._size = np.array((width, height), np.float32)
         self._aspect = width / height
         self._colour = Image.new("RGB", (width, height), (58, 66, 92))
         self._relief = Image.new("L", (width, height), 90)
@@ -78,7 +78,9 @@ class _Easel:
         tones = np.clip(paint[:, None] * shades[..., None] * 255, 0, 255).astype(np.uint8).tolist()
         heights = (load * (1.1 - 1.4 * np.abs(across))).astype(np.uint8).tolist()
         offsets = across[None, :, None, None] * np.float32(coat.width) * normals[:, None]
-        pixels = (paths[:, None] + offsets * np.float32((1 / self._aspect, 1))) * self._size
+        pixels = (
+            paths[:, None] + offsets * np.array((1 / self._aspect, 1), np.float32)
+        ) * self._size
         rows = pixels.reshape(coat.strokes, coat.bristles, -1).tolist()
         pitch = coat.width / max(coat.bristles - 1, 1) * float(self._size[1])
         thickness = max(1, round(1.35 * pitch))
@@ -116,12 +118,13 @@ def _follow_flow(
 ) -> tuple[FloatArray, FloatArray]:
     """Paths [strokes, segments + 1, (u, v)] along the flow, and unit normals to them (x, y)."""
     point = starts
+    to_unit = np.array((1 / aspect, 1), np.float32)
     paths, normals = [point], []
     step = (lengths / _SEGMENTS)[:, None]
     for _ in range(_SEGMENTS):
         direction = _flow(point, aspect)
         normals.append(np.stack([-direction[:, 1], direction[:, 0]], axis=-1))
-        point = point + direction * step * np.float32((1 / aspect, 1))
+        point = (point + direction * step * to_unit).astype(np.float32)
         paths.append(point)
     normals.append(normals[-1])
     return np.stack(paths, axis=1), np.stack(normals, axis=1)
@@ -139,7 +142,8 @@ def _flow(point: FloatArray, aspect: float) -> FloatArray:
     ).astype(np.float32)
     direction = direction + (flame - direction) * tree
     length: FloatArray = np.sqrt((direction**2).sum(axis=-1, keepdims=True)) + np.float32(1e-6)
-    return direction / length
+    unit: FloatArray = direction / length
+    return unit
 
 
 def _sky_flow(point: FloatArray, aspect: float) -> FloatArray:
