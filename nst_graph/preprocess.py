@@ -59,7 +59,10 @@ def noise_image(shape: tuple[int, ...], seed: int) -> FloatArray:
     generator = np.random.RandomState(seed)
     generator.randn()
     generator.randn()
-    return generator.uniform(-NOISE_AMPLITUDE, NOISE_AMPLITUDE, shape).astype(np.float32)
+    noise: FloatArray = generator.uniform(-NOISE_AMPLITUDE, NOISE_AMPLITUDE, shape).astype(
+        np.float32
+    )
+    return noise
 
 
 def _blend(content: FloatArray, seed: int, noise_ratio: float) -> FloatArray:

@@ -6,13 +6,10 @@ import hashlib
 from dataclasses import dataclass
 
 from nst_graph import embedded, images
-from nst_graph.config import SMALLEST_SIDE, Size
+from nst_graph.config import LARGEST_SIDE, SMALLEST_SIDE, Size
 from nst_graph.errors import ConfigError, PictureError, choices_text
 
 EMBEDDED_PREFIX = "embedded:"
-
-#: Height and width at which embedded pictures are drawn when a job gives no size.
-EMBEDDED_SHAPE = (300, 400)
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def check_picture(name: str, size: Size | None, resize_method: str, where: str) 
             raise ConfigError(
                 f"unknown picture {name!r}", where=where, remedy=choices_text(name, choices)
             )
-        own = EMBEDDED_SHAPE
+        own = (embedded.DEFAULT_HEIGHT, embedded.DEFAULT_WIDTH)
     else:
         try:
             header = images.probe_picture(name)
@@ -78,12 +75,14 @@ def check_picture(name: str, size: Size | None, resize_method: str, where: str) 
             raise
         own = (header.height, header.width)
     shape = own if size is None else images.target_shape(*own, _exact(own, size))
-    if min(shape) < SMALLEST_SIDE:
+    least, most = SMALLEST_SIDE, LARGEST_SIDE
+    if name.startswith(EMBEDDED_PREFIX):
+        least, most = embedded.MIN_SIDE, embedded.MAX_SIDE
+    if not least <= min(shape) <= max(shape) <= most:
         raise PictureError(
-            f"{name}: {shape[1]} x {shape[0]} pixels is too small; VGG-19 needs "
-            f"{SMALLEST_SIDE} a side",
+            f"{name}: {shape[1]} x {shape[0]} pixels is out of range; {least} to {most} a side",
             where=where,
-            remedy="choose a larger picture or a larger size",
+            remedy="choose another size, or another picture",
         )
     return PictureSource(name, shape, resize_method)
 

@@ -15,7 +15,7 @@ from nst_graph import __version__
 
 NST = [sys.executable, "-m", "nst_graph.cli"]
 TINY = [
-    *("--set", "size=32", "--set", "content_layers={relu2_1: 1}"),
+    *("--set", "size=48", "--set", "content_layers={relu2_1: 1}"),
     *("--set", "style_layers={relu1_1: 1}"),
 ]
 
