@@ -16,16 +16,19 @@ FloatArray = npt.NDArray[np.float32]
 Colour = tuple[float, float, float]
 Point = tuple[float, float]
 
-#: Side in pixels that supersampling aims at: small pictures are drawn larger and reduced.
+#: Longest side in pixels at which a picture is drawn at least: smaller ones are reduced from it.
 _WORKING_SIDE = 600
-_MIN_FACTOR, _MAX_SIDE_FOR_FACTOR_2 = 1, 1400
+
+#: Longest side up to which shapes are drawn at twice the size, for smooth edges. Beyond it memory
+#: and time would grow fourfold for edges that are fine enough.
+_SMOOTHED_SIDE = 1400
 
 
 def supersampling(height: int, width: int) -> int:
     """Whole factor at which a picture is drawn before it is reduced to [height, width]."""
     longest = max(height, width)
-    if longest > _MAX_SIDE_FOR_FACTOR_2:
-        return _MIN_FACTOR
+    if longest > _SMOOTHED_SIDE:
+        return 1
     return max(2, -(-_WORKING_SIDE // longest))
 
 

@@ -174,7 +174,8 @@ def _inside_cypress(point: FloatArray) -> FloatArray:
     up = np.clip((_CYPRESS[1] - v) / np.float32(0.86), 0, 1)
     half = 0.115 * up**0.35 * (1 - up) ** 1.1 * (0.9 + 0.16 * np.sin(26 * v)) * (up > 0)
     bend = _CYPRESS[0] + 0.010 * np.sin(9 * v)
-    return (np.abs(u - bend) < half).astype(np.float32)
+    inside: FloatArray = (np.abs(u - bend) < half).astype(np.float32)
+    return inside
 
 
 def _mix_paint(
