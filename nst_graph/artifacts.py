@@ -67,7 +67,7 @@ class RunDirectory:
         self._previous = _set_aside(path)
         self._manifest = {"nst_graph": __version__, "status": "running", **manifest}
         self._started = now()
-        self._rows: list[dict[str, float]] = []
+        self._rows: list[dict[str, Any]] = []
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._log: TextIO = (path / "run.log").open("w", encoding="utf-8")
@@ -107,13 +107,14 @@ class RunDirectory:
         return path
 
     def add_metrics(self, step: Step, seconds: float) -> None:
-        """Add a row to metrics.csv: iteration, updates made when the losses were read, losses."""
-        row = {
-            "iteration": step.iteration,
-            "updates": step.losses_at,
-            "seconds": round(seconds, 3),
-            **step.losses,
-        }
+        """Add a row to metrics.csv: iteration, updates made when the losses were read, losses.
+
+        For L-BFGS also the evaluations made so far, and how the segment ended.
+        """
+        row: dict[str, Any] = {"iteration": step.iteration, "updates": step.losses_at}
+        if step.evaluations is not None:
+            row |= {"evaluations": step.evaluations, "status": step.status or ""}
+        row |= {"seconds": round(seconds, 3), **step.losses}
         self._rows.append(row)
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, fieldnames=list(self._rows[0]), lineterminator="\n")
@@ -121,14 +122,15 @@ class RunDirectory:
         writer.writerows(self._rows)
         replace_file(self.path / "metrics.csv", buffer.getvalue().encode())
         terms = ", ".join(f"{name} {value:.6g}" for name, value in step.losses.items())
-        self.note(f"iteration {step.iteration}: {terms}")
+        ended = f" ({step.message})" if step.message else ""
+        self.note(f"iteration {step.iteration}: {terms}{ended}")
 
     def save_result(
         self, content: Pixels, style: Pixels, result: Pixels, step: Step, extension: str
     ) -> Path:
         """Save the result, the side-by-side picture and the plot of the losses."""
         path = self.path / f"result.{extension}"
-        metadata = self._metadata(step.iteration)
+        metadata = self._metadata(step.best.iteration if step.best else step.iteration)
         write_picture(path, result, metadata=metadata)
         panels = [("content", content), ("style", style), ("result", result)]
         write_picture(self.path / "side_by_side.png", side_by_side(panels), metadata=metadata)
@@ -209,19 +211,24 @@ def _set_aside(path: Path) -> Path | None:
     return previous
 
 
-def _plot(rows: list[dict[str, float]]) -> bytes:
-    """Total, content and style against the number of updates, on a log axis, as PNG."""
+def _plot(rows: list[dict[str, Any]]) -> bytes:
+    """Total, content and style against the number of updates, on a log axis, as PNG.
+
+    Where evaluations are counted apart from the updates, it is against evaluations.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    updates = [row["updates"] for row in rows]
+    count = "evaluations" if "evaluations" in rows[0] else "updates"
     for name in ("total", "content", "style", "total_variation"):
         if name in rows[0]:
             label = name.replace("_", " ")
-            axes.plot(updates, [row[name] for row in rows], marker=".", label=label)
+            axes.plot(
+                [row[count] for row in rows], [row[name] for row in rows], marker=".", label=label
+            )
     axes.set_yscale("log")
-    axes.set_xlabel("image updates")
+    axes.set_xlabel("function evaluations" if count == "evaluations" else "image updates")
     axes.set_ylabel("loss (unweighted terms)")
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend()

@@ -24,8 +24,8 @@ LARGEST_SIDE = 65_536
 
 
 _SIZE_FORMS = (
-    f"a size is a longest side, [height, width], or [height, null] (width in proportion), in whole "
-    f"pixels from {SMALLEST_SIDE} to {LARGEST_SIDE}"
+    f"a size is a longest side, [height, width], or [height, null] (width in proportion), each a "
+    f"whole number of pixels from {SMALLEST_SIDE} to {LARGEST_SIDE}"
 )
 
 
@@ -116,23 +116,20 @@ class InitialImageSettings(Section):
     seed: int = Field(3, ge=0, lt=2**32, description="of the noise")
 
 
-class UpdateSettings(Section):
-    """What the optimisers share that update the image in the graph, once for each evaluation."""
-
-    clip: Literal["pixels", "preprocessed"] | None = Field(
-        None,
+Clip = Annotated[
+    Literal["pixels", "preprocessed"] | None,
+    Field(
         description="after every update; pixels: to what pixels of 0..255 become, preprocessed: "
-        "to 0..255 after the mean was subtracted",
-    )
-    keep: Literal["last", "best"] = Field(
-        "last", description="result: the last image, or the one after the lowest loss"
-    )
+        "to 0..255 after the mean was subtracted; null: none"
+    ),
+]
+Keep = Annotated[
+    Literal["last", "best"],
+    Field(description="which image is the result: the last, or the one after the lowest loss"),
+]
 
-    #: ``log`` of a job that chooses this optimiser in place of its recipe's.
-    log_every: ClassVar[int] = 20
 
-
-class AdamSettings(UpdateSettings):
+class AdamSettings(Section):
     """Adam as TensorFlow 1 and Keras have it: epsilon is added to the uncorrected square root."""
 
     name: Literal["adam"] = "adam"
@@ -141,6 +138,11 @@ class AdamSettings(UpdateSettings):
     beta1: Decay = Field(0.9, description="decay of the mean gradient, 0 to below 1")
     beta2: Decay = Field(0.999, description="decay of the mean squared gradient, 0 to below 1")
     epsilon: Positive = Field(1e-8, description="added to the root of the mean square, above 0")
+    clip: Clip = None
+    keep: Keep = "last"
+
+    #: ``log`` of a job that chooses this optimiser in place of its recipe's.
+    log_every: ClassVar[int] = 20
 
     @property
     def budget(self) -> int:
@@ -151,7 +153,7 @@ class AdamSettings(UpdateSettings):
         return f"adam, {self.steps} steps"
 
 
-class SgdSettings(UpdateSettings):
+class SgdSettings(Section):
     """Gradient descent; the rate at step t is learning_rate * decay_rate^(t / decay_steps)."""
 
     name: Literal["sgd"] = "sgd"
@@ -163,6 +165,8 @@ class SgdSettings(UpdateSettings):
         0.96, description="factor of the rate over decay_steps, above 0, to 1: no decay"
     )
     decay_steps: Steps = Field(100, description="steps for one factor; the decay is continuous")
+    clip: Clip = None
+    keep: Keep = "last"
 
     log_every: ClassVar[int] = 100
 
@@ -213,6 +217,17 @@ class LbfgsSettings(Section):
 OptimizerSettings = Annotated[
     AdamSettings | SgdSettings | LbfgsSettings, Field(discriminator="name")
 ]
+
+_OPTIMIZER_SETTINGS: dict[object, type[AdamSettings | SgdSettings | LbfgsSettings]] = {
+    "adam": AdamSettings,
+    "sgd": SgdSettings,
+    "lbfgs": LbfgsSettings,
+}
+
+
+def optimizer_settings(name: str) -> type[AdamSettings | SgdSettings | LbfgsSettings] | None:
+    """The settings of the optimiser of that name; None where there is none."""
+    return _OPTIMIZER_SETTINGS.get(name)
 
 
 class LogSettings(Section):

@@ -75,8 +75,13 @@ def _lines(console: Console, description: str) -> Progress:
 
 
 @contextmanager
-def step_progress(console: Console, steps: int) -> Iterator[Callable[[Step], None]]:
+def step_progress(console: Console, budget: int) -> Iterator[Callable[[Step], None]]:
     """Show a run: a bar with time left and the losses; off a terminal a line per logged step.
+
+    Args:
+        console: where.
+        budget: evaluations of loss and gradient that are planned; a run may make a few more, or
+            end before.
 
     Yields:
         The callback that sees each Step.
@@ -87,19 +92,20 @@ def step_progress(console: Console, steps: int) -> Iterator[Callable[[Step], Non
     from rich import progress as rich_progress
 
     columns = (
-        rich_progress.TextColumn("step"),
+        rich_progress.TextColumn("evaluation"),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TimeRemainingColumn(),
         rich_progress.TextColumn("{task.fields[losses]}", markup=False),
     )
     with rich_progress.Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=steps, losses="building the graph")
+        task = bar.add_task("", total=budget, losses="building the graph")
 
         def show(step: Step) -> None:
             if step.losses:
                 bar.update(task, losses=_losses_text(step.losses))
-            bar.update(task, completed=step.updates)
+            done = step.updates if step.evaluations is None else step.evaluations
+            bar.update(task, completed=budget if step.final else min(done, budget))
 
         yield show
 

@@ -6,18 +6,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from nst_graph.config import Job
-from nst_graph.errors import ConfigError, NstGraphError, choices_text
+from nst_graph.config import Job, optimizer_settings
+from nst_graph.errors import ConfigError, NstGraphError
+from nst_graph.faults import Fault, value_at
 from nst_graph.recipes import find_recipe
 from nst_graph.yamlfile import Document, KeyPath, parse_yaml, read_yaml
 
 #: Sections that describe one of several things: another `name` or `kind` starts from its defaults.
 DISCRIMINATORS = {"optimizer": "name", "initial_image": "kind"}
+
+#: Keys of `log` that count iterations, which are another thing with another optimiser.
+LOG_INTERVALS = ("losses_every", "image_every")
 
 #: Mappings of layers: given in a job, they replace the recipe's as a whole.
 REPLACED_WHOLE = ("content_layers", "style_layers")
@@ -92,17 +96,14 @@ DEMO: Mapping[str, Any] = {
     "style": "embedded:painting",
     "output": "runs/demo",
     "weights": {"source": "random"},
+    "optimizer": {"steps": 100},
 }
 
 
 def _complete(document: Document, overrides: Sequence[str]) -> LoadedJob:
-    given = document.data
-    overridden: set[KeyPath] = set()
-    for override in overrides:
-        path, value = _parse_override(override)
-        given = _with_value(given, path, value)
-        overridden.add(path)
-    source = JobSource(document, frozenset(overridden))
+    changes = dict(map(_parse_override, overrides))
+    given = _changed(document.data, changes)
+    source = JobSource(document, frozenset(changes))
     if "recipe" not in given:
         raise ConfigError(
             "no recipe is named", where=document.name, remedy="add a line such as recipe: coursera"
@@ -112,12 +113,15 @@ def _complete(document: Document, overrides: Sequence[str]) -> LoadedJob:
     except ConfigError as error:
         error.where = source.where(("recipe",))
         raise
-    merged = _merge(recipe.settings(), given)
+    settings = recipe.settings()
+    kept = _without_replaced(document.data, settings, changes.get(("optimizer", "name")))
+    merged = _merge(settings, _changed(kept, changes))
     try:
         return LoadedJob(Job.model_validate(merged), source)
     except ValidationError as error:
-        items = sorted(error.errors(), key=lambda item: source.order(tuple(item["loc"])))
-        problems = [_explain(item, merged, source) for item in items]
+        faults = [Fault(dict(item), merged) for item in error.errors()]
+        faults.sort(key=lambda fault: source.order(fault.path))
+        problems = [fault.explain(source.where) for fault in faults]
         raise InvalidJobError(problems) from None
     except RecursionError:
         raise ConfigError(
@@ -137,6 +141,13 @@ def _parse_override(text: str) -> tuple[KeyPath, Any]:
     return tuple(key.split(".")), parsed.data["value"]
 
 
+def _changed(data: Mapping[str, Any], changes: Mapping[KeyPath, Any]) -> dict[str, Any]:
+    changed = dict(data)
+    for path, value in changes.items():
+        changed = _with_value(changed, path, value)
+    return changed
+
+
 def _with_value(data: Mapping[str, Any], path: KeyPath, value: Any) -> dict[str, Any]:
     head, *rest = path
     if not rest:
@@ -148,6 +159,7 @@ def _with_value(data: Mapping[str, Any], path: KeyPath, value: Any) -> dict[str,
 
 def _merge(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's settings under the given ones. Sections merge key by key."""
+    recipe = {**recipe, "log": _log_for(value_at(given.get("optimizer"), "name"), recipe)}
     merged = dict(recipe)
     for key, value in given.items():
         base = recipe.get(key)
@@ -160,79 +172,25 @@ def _merge(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _explain(item: Any, merged: Mapping[str, Any], source: JobSource) -> ConfigError:
-    """One pydantic error as a message in the words of the job file."""
-    path: KeyPath = tuple(item["loc"])
-    kind, value = item["type"], item.get("input")
-    if kind == "extra_forbidden":
-        known = _keys_at(path[:-1])
-        return ConfigError(
-            f"unknown key {path[-1]!r}",
-            where=source.where(path),
-            remedy=choices_text(path[-1], known),
-        )
-    shown = _in_job(path, merged)
-    if kind == "missing":
-        return ConfigError("is required and missing", where=source.where(shown), remedy="add it")
-    if kind == "literal_error":
-        choices = item["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
-        return ConfigError(
-            f"{value!r} is not a choice",
-            where=source.where(shown),
-            remedy=choices_text(value, choices),
-        )
-    if kind == "value_error":
-        what, _, remedy = str(item["ctx"]["error"]).partition("; ")
-    else:
-        what, remedy = item["msg"], ""
-    return ConfigError(
-        f"{what[:1].lower()}{what[1:]}, got {_short(value)}",
-        where=source.where(shown),
-        remedy=remedy or _described(shown),
-    )
+def _without_replaced(
+    data: Mapping[str, Any], recipe: Mapping[str, Any], chosen: Any
+) -> Mapping[str, Any]:
+    """The file's values, less those of an optimiser in whose place ``--set`` chooses another."""
+    former = value_at(data.get("optimizer"), "name") or recipe["optimizer"]["name"]
+    if chosen is None or chosen == former:
+        return data
+    kept = {key: value for key, value in data.items() if key != "optimizer"}
+    if isinstance(data.get("log"), Mapping):
+        kept["log"] = {key: data["log"][key] for key in data["log"] if key not in LOG_INTERVALS}
+    return kept
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _in_job(path: KeyPath, merged: Any) -> KeyPath:
-    """The part of pydantic's path that names keys of the job (it adds tags of unions)."""
-    kept: list[str | int] = []
-    for index, key in enumerate(path):
-        if isinstance(merged, Mapping) and key in merged:
-            merged = merged[key]
-        elif isinstance(merged, Sequence) and not isinstance(merged, str):
-            merged = None
-        elif index + 1 < len(path) or merged is None:
-            continue
-        kept.append(key)
-    return tuple(kept)
-
-
-def _model_at(path: KeyPath) -> type[BaseModel] | None:
-    """The section of the schema at ``path``; None where the path leaves the sections."""
-    model: type[BaseModel] | None = Job
-    for key in path:
-        field_info = model.model_fields.get(str(key)) if model else None
-        kinds = (field_info.annotation, *get_args(field_info.annotation)) if field_info else ()
-        sections = [
-            kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)
-        ]
-        model = sections[0] if sections else model if str(key).islower() else None
-    return model
-
-
-def _keys_at(path: KeyPath) -> list[str]:
-    model = _model_at(path)
-    return list(model.model_fields) if model else []
-
-
-def _described(path: KeyPath) -> str:
-    model = _model_at(path[:-1])
-    info = model.model_fields.get(str(path[-1])) if model and path else None
-    return f"{path[-1]}: {info.description}" if info and info.description else "correct this value"
+def _log_for(optimizer: Any, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's log; another optimiser, whose iterations are others, brings its intervals."""
+    settings = optimizer_settings(optimizer) if isinstance(optimizer, str) else None
+    if settings is None or optimizer == recipe["optimizer"]["name"]:
+        return dict(recipe["log"])
+    return {**recipe["log"], **dict.fromkeys(LOG_INTERVALS, settings.log_every)}
 
 
 def to_yaml(job: Job) -> str:

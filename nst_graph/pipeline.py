@@ -6,6 +6,7 @@ import platform
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,10 +17,11 @@ from nst_graph.artifacts import RunDirectory, check_output
 from nst_graph.errors import DivergedError
 from nst_graph.images import Picture
 from nst_graph.jobs import to_yaml
+from nst_graph.objective import Objective
 from nst_graph.optimizers import optimise
 from nst_graph.plan import Plan
 from nst_graph.preprocess import initial_image, to_network, to_pixels
-from nst_graph.problem import Objective, Problem
+from nst_graph.problem import Problem
 from nst_graph.session import environment, session_config
 from nst_graph.targets import TargetNetwork, compute_targets
 from nst_graph.types import FloatArray, Step, Targets, VggWeights
@@ -150,21 +152,27 @@ class _Recorder:
         self._last: tuple[Step, FloatArray] | None = None
         self._losses: dict[str, float] = {}
         self._steps = 0
+        self._segments: Counter[str] = Counter()
 
     def record(self, step: Step) -> None:
         if self._steps == 0:
             self._clock.lap("build and first step")
         self._steps += 1
+        if step.status is not None:
+            self._segments[step.status] += 1
         if step.losses:
             self._losses = dict(step.losses)
             self._directory.add_metrics(step, self._clock.elapsed())
         every = self._job.log.image_every
-        if step.final or step.losses or (every and step.iteration % every == 0):
-            self._last = (step, step.fetch_image())
-            if every and step.iteration % every == 0:
-                self._directory.save_image(
-                    self._pixels(self._last[1]), step.iteration, self._job.picture.format
-                )
+        to_save = bool(every) and step.iteration % every == 0
+        if not (to_save or step.losses or step.final):
+            return
+        image = step.fetch_image()
+        self._last = (step, image if step.best is None else step.best.image)
+        if to_save:
+            self._directory.save_image(
+                self._pixels(image), step.iteration, self._job.picture.format
+            )
 
     def finish(self) -> RunResult:
         self._clock.lap("other steps")
@@ -193,10 +201,24 @@ class _Recorder:
             status,
             steps=self._steps,
             losses=self._losses,
+            optimizer=self._optimizer_facts(),
             timings_seconds=self._clock.seconds,
             peak_memory_mb=_peak_memory_mb(),
             **facts,
         )
+
+    def _optimizer_facts(self) -> dict[str, Any]:
+        """The manifest's account of the optimiser, as of the last step recorded."""
+        if self._last is None:
+            return {}
+        step, _ = self._last
+        facts: dict[str, Any] = {"updates": step.updates}
+        if step.evaluations is not None:
+            facts |= {"evaluations": step.evaluations, "segments_by_status": dict(self._segments)}
+            facts |= {"status": step.status, "message": step.message}
+        if step.best is not None:
+            facts["best"] = {"iteration": step.best.iteration, "loss": step.best.loss}
+        return facts
 
     def _pixels(self, image: FloatArray) -> Any:
         return to_pixels(image, self._job.network.channel_order, self._job.picture.rounding)

@@ -68,7 +68,10 @@ def noise_image(shape: tuple[int, ...], seed: int) -> FloatArray:
 def _blend(content: FloatArray, seed: int, noise_ratio: float) -> FloatArray:
     noise = noise_image(content.shape, seed) * np.float32(noise_ratio)
     # The sum is made in float64 and rounded once, which gives the published first values.
-    return (noise + content.astype(np.float64) * (1 - noise_ratio)).astype(np.float32)
+    blended: FloatArray = (noise + content.astype(np.float64) * (1 - noise_ratio)).astype(
+        np.float32
+    )
+    return blended
 
 
 def _content(content: FloatArray, seed: int, noise_ratio: float) -> FloatArray:

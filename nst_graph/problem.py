@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from nst_graph.config import LossSettings, NetworkSettings
-from nst_graph.layers import deepest_of
-from nst_graph.losses import (
-    CONTENT_LOSSES,
-    STYLE_LOSSES,
-    TOTAL_VARIATIONS,
-    StyleShape,
-    gram_matrix,
-)
-from nst_graph.types import FloatArray, StyleTarget, Targets, VggWeights
+from nst_graph.objective import Objective, TargetTensors, loss_terms
+from nst_graph.types import FloatArray, Targets, VggWeights
 from nst_graph.variables import InitialValues, fed_variable
 from nst_graph.vgg19 import Vgg19, build_vgg19
 
 tf1 = tf.compat.v1
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is minimised: the part of a job that decides the loss.
-
-    Attributes:
-        network: pooling, padding and the image's channel order.
-        content_layers, style_layers: canonical layer name to coefficient.
-        losses: formulas and weights.
-    """
-
-    network: NetworkSettings
-    content_layers: Mapping[str, float]
-    style_layers: Mapping[str, float]
-    losses: LossSettings
-
-    @property
-    def deepest(self) -> str:
-        return deepest_of([*self.content_layers, *self.style_layers])
 
 
 def build_network(image: tf.Tensor, weights: VggWeights, objective: Objective) -> Vgg19:
@@ -56,57 +27,33 @@ def build_network(image: tf.Tensor, weights: VggWeights, objective: Objective) -
 def build_terms(
     image: tf.Tensor, network: Vgg19, targets: Targets, objective: Objective
 ) -> dict[str, tf.Tensor]:
-    """Named scalars: "total", "content", "style", "total_variation" where there is one, and each
-    layer's own loss before its coefficient, as "content/relu4_2" or "style/relu1_1".
-
-    total = content_weight * content + style_weight * style + total_variation_weight * variation,
-    with content and style the sums of coefficient * layer loss.
+    """The objective's ``loss_terms`` in the default graph, the targets held by variables.
 
     Args:
         image: the network's input, [1, height, width, 3].
-        network: built on ``image``.
+        network: built on ``image``; its ``initial_values`` gain the targets.
         targets: by canonical layer name.
         objective: formulas and weights.
     """
-    losses = objective.losses
-    terms: dict[str, tf.Tensor] = {}
-    with tf1.name_scope("content_loss"):
-        for name in objective.content_layers:
-            target = fed_variable(
-                f"target_{name}", targets.content[name], image.dtype, network.initial_values
-            )
-            terms[f"content/{name}"] = CONTENT_LOSSES[losses.content](
-                network[name], target.read_value()
-            )
-        terms["content"] = _weighted_sum(terms, "content", objective.content_layers)
-    with tf1.name_scope("style_loss"):
-        for name in objective.style_layers:
-            terms[f"style/{name}"] = _style_term(
-                image, network[name], targets.style[name], losses.style
-            )
-        terms["style"] = _weighted_sum(terms, "style", objective.style_layers)
-    total = losses.content_weight * terms["content"] + losses.style_weight * terms["style"]
-    if losses.total_variation is not None:
-        with tf1.name_scope("total_variation"):
-            terms["total_variation"] = TOTAL_VARIATIONS[losses.total_variation](image)
-        total += losses.total_variation_weight * terms["total_variation"]
-    return {"total": tf.identity(total, name="total"), **terms}
+    return loss_terms(
+        image, network.activations, _target_tensors(targets, network, objective), objective
+    )
 
 
-def _style_term(
-    image: tf.Tensor, activation: tf.Tensor, target: StyleTarget, formula: str
-) -> tf.Tensor:
-    _, height, width, channels = activation.shape.as_list()
-    _, rows, columns, _ = image.shape.as_list()
-    shape = StyleShape(channels, height * width, target.positions, rows * columns)
-    gram = tf.cast(tf.constant(target.gram), image.dtype)
-    return STYLE_LOSSES[formula](gram_matrix(activation), gram, shape)
+def _target_tensors(targets: Targets, network: Vgg19, objective: Objective) -> TargetTensors:
+    def hold(kind: str, name: str, value: npt.NDArray[np.floating]) -> tf.Tensor:
+        dtype = network[name].dtype
+        return fed_variable(f"{kind}/{name}", value, dtype, network.initial_values).read_value()
 
-
-def _weighted_sum(
-    terms: Mapping[str, tf.Tensor], kind: str, coefficients: Mapping[str, float]
-) -> tf.Tensor:
-    return tf.add_n([weight * terms[f"{kind}/{name}"] for name, weight in coefficients.items()])
+    with tf1.variable_scope("targets"):
+        return TargetTensors(
+            {
+                name: hold("content", name, targets.content[name])
+                for name in objective.content_layers
+            },
+            {name: hold("gram", name, targets.style[name].gram) for name in objective.style_layers},
+            {name: targets.style[name].positions for name in objective.style_layers},
+        )
 
 
 class Problem:
@@ -124,6 +71,7 @@ class Problem:
         network_input: the tensor to feed, of the same shape.
         terms: named scalars, "total" among them.
         gradient: of "total" with respect to the image, of its shape.
+        channel_order: of the image.
         session: open once ``start`` was called.
     """
 
@@ -137,6 +85,7 @@ class Problem:
     ) -> None:
         self._config = config
         self._session: Any = None
+        self.channel_order = objective.network.channel_order
         self.graph = tf.Graph()
         with self.graph.as_default():
             own_values: InitialValues = {}

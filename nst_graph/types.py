@@ -123,6 +123,25 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class BestImage:
+    """The image kept by an optimiser that looks for the lowest loss.
+
+    Attributes:
+        iteration: that it came from.
+        loss: total by which it was chosen.
+        image: network space, float32 [1, height, width, 3].
+    """
+
+    iteration: int
+    loss: float
+    image: FloatArray = field(repr=False)
+
+
+#: How an optimiser that can end by itself ended: scipy's termination messages, by name.
+EndStatus = Literal["limit", "converged", "abnormal_line_search", "stopped", "error"]
+
+
+@dataclass(frozen=True)
 class Step:
     """One step of an optimisation, as handed to whoever watches it.
 
@@ -134,6 +153,10 @@ class Step:
         fetch_image: returns the current image in network space, float32 [1, height, width, 3].
             Valid until the next step is asked for.
         final: no step follows.
+        evaluations: of loss and gradient made so far; None where each update is one.
+        status: how the segment of L-BFGS that is over ended; None within one, and of others.
+        message: what scipy says of it.
+        best: the image that the run would hand over, where that is not the current one.
     """
 
     iteration: int
@@ -142,3 +165,7 @@ class Step:
     losses_at: int
     fetch_image: Callable[[], FloatArray] = field(repr=False)
     final: bool = False
+    evaluations: int | None = None
+    status: EndStatus | None = None
+    message: str = ""
+    best: BestImage | None = None

@@ -10,8 +10,9 @@ from networks import real_weights
 
 from nst_graph.config import LossSettings, NetworkSettings, SessionSettings
 from nst_graph.images import read_picture
+from nst_graph.objective import Objective
 from nst_graph.preprocess import initial_image, to_network
-from nst_graph.problem import Objective, Problem
+from nst_graph.problem import Problem
 from nst_graph.session import session_config
 from nst_graph.targets import TargetNetwork, compute_targets
 

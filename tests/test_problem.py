@@ -10,7 +10,8 @@ import tensorflow as tf
 from networks import seeded_weights
 
 from nst_graph.config import SessionSettings
-from nst_graph.problem import Objective, Problem, build_network, build_terms
+from nst_graph.objective import Objective
+from nst_graph.problem import Problem, build_network, build_terms
 from nst_graph.recipes import RECIPES
 from nst_graph.session import session_config
 from nst_graph.targets import TargetNetwork, compute_targets

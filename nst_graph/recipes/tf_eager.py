@@ -26,9 +26,7 @@ TF_EAGER = Recipe(
     network=NetworkSettings(pooling="max", padding="VALID", channel_order="BGR"),
     content_layers={"relu5_2": 1.0},
     style_layers={f"relu{block}_1": STYLE_COEFFICIENT for block in range(1, 6)},
-    losses=LossSettings(
-        content="mean", style="tf_eager", content_weight=1e3, style_weight=1e-2
-    ),
+    losses=LossSettings(content="mean", style="tf_eager", content_weight=1e3, style_weight=1e-2),
     initial_image=InitialImageSettings(kind="content"),
     # AdamOptimizer(learning_rate=5, beta1=0.99, epsilon=1e-1); after each step the image is clipped
     # to what 0..255 becomes. The best image is the one *after* the step from the lowest loss.

@@ -1,0 +1,136 @@
+"""pydantic's errors in the words of the job file: the key, its value, what it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from nst_graph.config import Job
+from nst_graph.errors import ConfigError, choices_text
+from nst_graph.yamlfile import KeyPath
+
+#: pydantic's names for a value that is none of a section's kinds, such as `optimizer.name: adm`.
+_NO_SUCH_KIND = ("union_tag_invalid", "union_tag_not_found")
+
+
+class Fault:
+    """One thing that is wrong with a job.
+
+    Args:
+        item: of ``ValidationError.errors()``.
+        merged: the mapping that was validated.
+
+    Attributes:
+        path: the key at fault, without what pydantic puts in for members of unions.
+    """
+
+    def __init__(self, item: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
+        self._item = item
+        self._merged = merged
+        self._value = item.get("input")
+        path = _without_tag(tuple(item["loc"]))
+        if item["type"] in _NO_SUCH_KIND:
+            key = item["ctx"]["discriminator"].strip("'")
+            path, self._value = (*path, key), value_at(self._value, key)
+        self.path = path if item["type"] == "extra_forbidden" else _in_job(path, merged)
+
+    def explain(self, where: Callable[[KeyPath], str]) -> ConfigError:
+        """The fault as an error; ``where`` tells the place of a key in the file."""
+        kind, place = self._item["type"], where(self.path)
+        if kind == "extra_forbidden":
+            section = _section_at(self.path[:-1], self._merged)
+            known = choices_text(self.path[-1], section.model_fields if section else ())
+            return ConfigError(f"unknown key {self.path[-1]!r}", where=place, remedy=known)
+        if kind == "missing":
+            return ConfigError("is required and missing", where=place, remedy="add it")
+        if kind == "literal_error" or kind in _NO_SUCH_KIND:
+            remedy = choices_text(self._value, self._choices())
+            return ConfigError(f"{self._value!r} is not a choice", where=place, remedy=remedy)
+        if kind == "value_error":
+            what, _, remedy = str(self._item["ctx"]["error"]).partition("; ")
+        else:
+            what, remedy = self._item["msg"], ""
+        return ConfigError(
+            f"{what[:1].lower()}{what[1:]}, got {_short(self._value)}",
+            where=place,
+            remedy=remedy or self._description(),
+        )
+
+    def _choices(self) -> list[str]:
+        if self._item["type"] == "literal_error":
+            expected: str = self._item["ctx"]["expected"]
+            return expected.replace(" or ", ", ").replace("'", "").split(", ")
+        kinds = _sections(Job.model_fields[str(self.path[0])])
+        return [str(_tag(kind, str(self.path[-1]))) for kind in kinds]
+
+    def _description(self) -> str:
+        section = _section_at(self.path[:-1], self._merged)
+        info = section.model_fields.get(str(self.path[-1])) if section and self.path else None
+        described = info.description if info else None
+        return f"{self.path[-1]}: {described}" if described else "correct this value"
+
+
+def value_at(section: Any, key: str | int) -> Any:
+    """``section[key]``; None where the one is no mapping or the other is not in it."""
+    return section.get(key) if isinstance(section, Mapping) else None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _without_tag(path: KeyPath) -> KeyPath:
+    """pydantic's path less the tag that follows a section of several kinds."""
+    field = Job.model_fields.get(str(path[0])) if path else None
+    if field is None or field.discriminator is None:
+        return path
+    return (path[0], *path[2:])
+
+
+def _in_job(path: KeyPath, merged: Any) -> KeyPath:
+    """The part of pydantic's path that names keys of the job (it adds members of unions)."""
+    kept: list[str | int] = []
+    for index, key in enumerate(path):
+        if isinstance(merged, Mapping) and key in merged:
+            merged = merged[key]
+        elif isinstance(merged, Sequence) and not isinstance(merged, str):
+            merged = None
+        elif index + 1 < len(path) or merged is None:
+            continue
+        kept.append(key)
+    return tuple(kept)
+
+
+def _section_at(path: KeyPath, merged: Any) -> type[BaseModel] | None:
+    """The section of the schema at ``path``; None where there is none."""
+    section: type[BaseModel] | None = Job
+    for key in path:
+        field = section.model_fields.get(str(key)) if section else None
+        merged = value_at(merged, key)
+        section = _section_of(field, merged) if field else None
+    return section
+
+
+def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
+    """The section that a field holds; of several kinds, the one that the value's tag chooses."""
+    key = field.discriminator
+    for section in _sections(field):
+        if not isinstance(key, str) or _tag(section, key) == value_at(value, key):
+            return section
+    return None
+
+
+def _sections(field: FieldInfo) -> list[type[BaseModel]]:
+    kinds = [field.annotation]
+    if get_origin(field.annotation) in (Union, UnionType):
+        kinds = list(get_args(field.annotation))
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+
+
+def _tag(section: type[BaseModel], key: str) -> Any:
+    return section.model_fields[key].default

@@ -1,0 +1,110 @@
+"""What is minimised: the loss terms of a job, as tensors of any engine.
+
+``loss_terms`` is the same function in a graph, under ``tf.function`` and in eager mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from nst_graph.config import LossSettings, NetworkSettings
+from nst_graph.layers import deepest_of
+from nst_graph.losses import (
+    CONTENT_LOSSES,
+    STYLE_LOSSES,
+    TOTAL_VARIATIONS,
+    StyleShape,
+    gram_matrix,
+)
+
+tf1 = tf.compat.v1
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The part of a job that decides the loss.
+
+    Attributes:
+        network: pooling, padding and the image's channel order.
+        content_layers, style_layers: canonical layer name to coefficient.
+        losses: formulas and weights.
+    """
+
+    network: NetworkSettings
+    content_layers: Mapping[str, float]
+    style_layers: Mapping[str, float]
+    losses: LossSettings
+
+    @property
+    def deepest(self) -> str:
+        """Canonical name of the deepest layer that the loss needs."""
+        return deepest_of([*self.content_layers, *self.style_layers])
+
+
+@dataclass(frozen=True)
+class TargetTensors:
+    """Targets as tensors of the image's dtype, by canonical layer name.
+
+    Attributes:
+        content: activations of the content image, [1, height, width, channels].
+        grams: unnormalised Gram matrices of the style image, [channels, channels].
+        style_positions: height * width of the style image's feature maps.
+    """
+
+    content: Mapping[str, tf.Tensor]
+    grams: Mapping[str, tf.Tensor]
+    style_positions: Mapping[str, int]
+
+
+def loss_terms(
+    image: tf.Tensor,
+    activations: Mapping[str, tf.Tensor],
+    targets: TargetTensors,
+    objective: Objective,
+) -> dict[str, tf.Tensor]:
+    """Named scalars: "total", "content", "style", "total_variation" where there is one, and each
+    layer's own loss before its coefficient, as "content/relu4_2" or "style/relu1_1".
+
+    total = content_weight * content + style_weight * style + total_variation_weight * variation,
+    with content and style the sums of coefficient * layer loss.
+
+    Args:
+        image: the network's input, [1, height, width, 3].
+        activations: of ``image``, by canonical layer name.
+        targets: for the objective's layers.
+        objective: formulas and weights.
+    """
+    losses = objective.losses
+    terms: dict[str, tf.Tensor] = {}
+    with tf1.name_scope("content_loss"):
+        for name in objective.content_layers:
+            content_loss = CONTENT_LOSSES[losses.content]
+            terms[f"content/{name}"] = content_loss(activations[name], targets.content[name])
+        terms["content"] = _weighted_sum(terms, "content", objective.content_layers)
+    with tf1.name_scope("style_loss"):
+        for name in objective.style_layers:
+            shape = _style_shape(image, activations[name], targets.style_positions[name])
+            gram = gram_matrix(activations[name])
+            terms[f"style/{name}"] = STYLE_LOSSES[losses.style](gram, targets.grams[name], shape)
+        terms["style"] = _weighted_sum(terms, "style", objective.style_layers)
+    total = losses.content_weight * terms["content"] + losses.style_weight * terms["style"]
+    if losses.total_variation is not None:
+        with tf1.name_scope("total_variation"):
+            terms["total_variation"] = TOTAL_VARIATIONS[losses.total_variation](image)
+        total += losses.total_variation_weight * terms["total_variation"]
+    return {"total": tf.identity(total, name="total"), **terms}
+
+
+def _style_shape(image: tf.Tensor, activation: tf.Tensor, style_positions: int) -> StyleShape:
+    _, height, width, channels = activation.shape.as_list()
+    _, rows, columns, _ = image.shape.as_list()
+    return StyleShape(channels, height * width, style_positions, rows * columns)
+
+
+def _weighted_sum(
+    terms: Mapping[str, tf.Tensor], kind: str, coefficients: Mapping[str, float]
+) -> tf.Tensor:
+    return tf.add_n([weight * terms[f"{kind}/{name}"] for name, weight in coefficients.items()])
