@@ -166,7 +166,65 @@ def weights_info(
     """Say what a weights file is: layout, digests, layers, mean pixel, known or not."""
     from nst_graph.weights import describe
 
-    print(describe(path))
+    facts = describe(path)
+    print(facts)
+    if facts.problem:
+        raise typer.Exit(NstGraphError.exit_code)
+
+
+@app.command()
+def reproduce(
+    target: Annotated[
+        str, typer.Argument(help="coursera, coursera-tf2, keras-io, keras-lbfgs or all.")
+    ] = "all",
+    content: Annotated[Path | None, typer.Option(help="The published content picture.")] = None,
+    style: Annotated[Path | None, typer.Option(help="The published style picture.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="A folder to find the published pictures in, by name.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="A .mat or .h5 file; by default that in pretrained/.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="GROUP", help="graded, weights or trace.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Shorten the optimisations to so many steps.")
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Judge these losses (a metrics.csv) and diagnose them; run nothing."),
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="OUT", help="Also write the report as JSON.")
+    ] = None,
+    markdown_path: Annotated[
+        Path | None, typer.Option("--markdown", metavar="OUT", help="Also write it as a page.")
+    ] = None,
+) -> None:
+    """Compare with every published number: exit 0 all met, 1 a deviation, 3 an input missing."""
+    from nst_graph import reproduce as published
+
+    files = published.GivenFiles(content, style, weights, pictures)
+    request = published.Request(target, files, only, steps, trace)
+    published.check_request(request)
+    published.check_places(json_path, markdown_path)
+    with _quiet_import():
+        from nst_graph import pipeline as _pipeline  # noqa: F401
+    from rich.console import Console
+
+    from nst_graph.console import step_progress
+
+    try:
+        report = published.reproduce(
+            request, lambda _, evaluations: step_progress(Console(stderr=True), evaluations)
+        )
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    print(published.as_text(report))
+    published.write_report(report, json_path, markdown_path, request.command)
+    raise typer.Exit(report.exit_code)
 
 
 def _run(loaded: LoadedJob, *, overwrite: bool) -> None:
@@ -185,7 +243,7 @@ def _run(loaded: LoadedJob, *, overwrite: bool) -> None:
     from nst_graph.console import step_progress
 
     try:
-        with step_progress(Console(stderr=True), plan.job.optimizer.steps) as watch:
+        with step_progress(Console(stderr=True), plan.job.optimizer.budget) as watch:
             result = run_plan(plan, watch, overwrite=overwrite)
     except KeyboardInterrupt:
         print(f"interrupted; the last picture is in {plan.output}", file=sys.stderr)
@@ -198,8 +256,8 @@ def _summary(plan: Plan) -> str:
     height, width = plan.content.shape
     weights = plan.weights.path or f"{plan.weights.source} weights"
     return (
-        f"recipe {plan.job.recipe}, {width}x{height}, {plan.job.optimizer.name} "
-        f"{plan.job.optimizer.steps} steps, {weights} -> {plan.output}"
+        f"recipe {plan.job.recipe}, {width}x{height}, {plan.job.optimizer.describe()}, "
+        f"{weights} -> {plan.output}"
     )
 
 
