@@ -4,14 +4,15 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench lessons clean
 
 help:
-	@echo "make demo   install, then paint the embedded example into runs/demo (no files needed)"
-	@echo "make test   install, then run lint, types and the whole test suite"
-	@echo "make check  lint, types and the tests that do not need TensorFlow (seconds)"
-	@echo "make bench  measure speed and memory against a reference in the same run"
-	@echo "make clean  remove .venv and what tools leave behind (runs/ and pretrained/ stay)"
+	@echo "make demo     install, then paint the embedded example into runs/demo (no files needed)"
+	@echo "make test     install, then run lint, types and the whole test suite"
+	@echo "make check    lint, types and the tests that do not need TensorFlow (seconds)"
+	@echo "make bench    measure speed and memory against a reference in the same run"
+	@echo "make lessons  run docs/lessons/*.py and write them as notebooks with their outputs"
+	@echo "make clean    remove .venv and what tools leave behind (runs/ and pretrained/ stay)"
 
 $(INSTALLED): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed")'
@@ -37,6 +38,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+lessons: $(INSTALLED)
+	$(BIN)/python docs/lessons/execute.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
