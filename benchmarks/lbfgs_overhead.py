@@ -19,7 +19,7 @@ import numpy as np
 from nst_graph.config import LbfgsSettings, SessionSettings
 from nst_graph.layers import CONVOLUTIONS, kernel_shape
 from nst_graph.objective import Objective
-from nst_graph.optimizers.evaluator import Evaluator
+from nst_graph.optimizers.evaluator import problem_evaluator
 from nst_graph.optimizers.lbfgs import minimise_in_one_call, one_blas_thread
 from nst_graph.problem import Problem
 from nst_graph.recipes import RECIPES
@@ -66,11 +66,11 @@ def measure(weights: VggWeights, height: int, width: int, evaluations: int) -> t
     with TargetNetwork(weights, network.pooling, network.padding, *layers, config) as targets:
         wanted = compute_targets(targets, content, style)
     with Problem(content, weights, wanted, objective, config) as problem:
-        evaluator = Evaluator(problem)
+        evaluator = problem_evaluator(problem)
         problem.start()
         x = content.astype(np.float64).reshape(-1)
         evaluator.loss_and_gradient(x)  # the first call builds and optimises the graph
-        evaluator.backend = backend = Timer(evaluator.backend)
+        evaluator.evaluate = backend = Timer(evaluator.evaluate)
         evaluator.loss_and_gradient = whole = Timer(evaluator.loss_and_gradient)  # type: ignore
         start = time.perf_counter()
         with one_blas_thread():

@@ -23,7 +23,12 @@ from nst_graph.images import read_picture
 from nst_graph.jobs import make_job
 from nst_graph.objective import Objective
 from nst_graph.optimizers import optimise
-from nst_graph.optimizers.evaluator import ClassicEvaluator, Evaluator, backend_function
+from nst_graph.optimizers.evaluator import (
+    ClassicEvaluator,
+    Evaluator,
+    backend_function,
+    problem_evaluator,
+)
 from nst_graph.optimizers.lbfgs import named_status
 from nst_graph.pipeline import run
 from nst_graph.plan import make_plan
@@ -54,7 +59,7 @@ def test_two_different_feeds_give_two_different_losses() -> None:
     """Fed in place of a resource variable, an image would be ignored without a word."""
     first, second = (vector(image) for image in network_images(RECIPE)[1:])
     with make_problem(RECIPE) as problem:
-        evaluator = Evaluator(problem)
+        evaluator = problem_evaluator(problem)
         problem.start()
         losses, gradients = zip(
             *((loss, gradient.copy()) for loss, gradient in map(evaluator.loss_and_gradient,
@@ -72,7 +77,7 @@ def test_two_different_feeds_give_two_different_losses() -> None:
 def test_backend_function_session_run_and_oracle_agree(recipe: str) -> None:
     image = to_network(pixels(3), RECIPES[recipe].network.channel_order)
     with make_problem(recipe) as problem:
-        evaluator = Evaluator(problem)
+        evaluator = problem_evaluator(problem)
         problem.start()
         loss, gradient = evaluator.loss_and_gradient(vector(image))
         terms, from_run = problem.loss_and_gradient(image)
@@ -97,7 +102,7 @@ def test_gradient_against_central_differences(recipe: str) -> None:
         lambda at: oracle_of(recipe, at)[0]["total"], image, directions, step=1e-6
     )
     with make_problem(recipe) as problem:
-        evaluator = Evaluator(problem)
+        evaluator = problem_evaluator(problem)
         problem.start()
         _, gradient = evaluator.loss_and_gradient(vector(image))
     measured = [float(gradient @ vector(direction)) for direction in directions]
@@ -109,7 +114,7 @@ def test_gradient_against_central_differences(recipe: str) -> None:
 def test_the_vectors_are_made_once() -> None:
     first, second = (vector(image) for image in network_images(RECIPE)[1:])
     with make_problem(RECIPE) as problem:
-        evaluator = Evaluator(problem)
+        evaluator = problem_evaluator(problem)
         problem.start()
         gradients = [evaluator.loss_and_gradient(x)[1] for x in (first, second)]
     assert gradients[0] is gradients[1]
@@ -167,7 +172,7 @@ def test_both_forms_give_the_same_iterates_as_a_plain_loop() -> None:
 def test_the_classic_form_wants_the_gradient_where_the_loss_was() -> None:
     first, second = (vector(image) for image in network_images(RECIPE)[1:])
     with make_problem(RECIPE) as problem:
-        evaluator = Evaluator(problem)
+        evaluator = problem_evaluator(problem)
         classic = ClassicEvaluator(evaluator)
         problem.start()
         with pytest.raises(RuntimeError, match="whose loss was not"):
