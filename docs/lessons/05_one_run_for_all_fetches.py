@@ -93,7 +93,7 @@ for kind, colour in {"one run": "seagreen", "one run each": "firebrick"}.items()
     above = [high - middle for middle, (_, _, high) in zip(centre, spread, strict=True)]
     axis.errorbar(counts, centre, [below, above], color=colour, marker="o", label=kind)
 axis.set(xlabel="number of terms", ylabel="milliseconds", ylim=(0, None))
-axis.legend()
+axis.legend(loc="upper left")
 figure.tight_layout()
 plt.show()
 problem.session.close()
