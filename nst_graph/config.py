@@ -11,7 +11,14 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from nst_graph.errors import ConfigError
 from nst_graph.layers import canonical_name
@@ -61,11 +68,12 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 
-# The names of the tables in losses.py, preprocess.py and images.py. They stand here too so that a
-# job is validated without importing TensorFlow; a test keeps them equal.
+# The names of the tables in losses.py, preprocess.py, images.py and engines/. They stand here too
+# so that a job is validated without importing TensorFlow; a test keeps them equal.
 ContentFormula = Literal["coursera", "sum", "mean"]
 StyleFormula = Literal["coursera", "keras", "tf_eager", "tf2_blog"]
 VariationFormula = Literal["keras", "absolute", "squared"]
+EngineName = Literal["graph", "function", "eager"]
 InitialImageKind = Literal["blend", "content", "noise", "content_plus_normal"]
 ResizeMethod = Literal["lanczos", "bicubic", "bilinear", "nearest", "area"]
 
@@ -242,6 +250,9 @@ class LogSettings(Section):
         "after_update", description="the assignment prints costs after the update"
     )
     first_iteration: Literal[0, 1] = Field(0, description="number of the first iteration")
+    tensorboard: bool = Field(
+        False, description="write losses, pictures and the graph for TensorBoard, too"
+    )
 
 
 class PictureSettings(Section):
@@ -258,6 +269,7 @@ class SessionSettings(Section):
 
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU if there is one")
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="0: TensorFlow decides")
+    jit_compile: bool = Field(False, description="compile the step by XLA; engine: function only")
 
 
 class Job(Section):
@@ -285,6 +297,9 @@ class Job(Section):
     losses: LossSettings
     initial_image: InitialImageSettings
     optimizer: OptimizerSettings
+    engine: EngineName = Field(
+        "graph", description="a session on a graph, the eager step in tf.function, or eager mode"
+    )
     log: LogSettings = LogSettings()
     picture: PictureSettings = PictureSettings()
     session: SessionSettings = SessionSettings()
@@ -300,6 +315,13 @@ class Job(Section):
         if len(canonical) < len(named):
             raise ValueError("the same layer is named twice under different aliases")
         return canonical
+
+    @field_validator("session")
+    @classmethod
+    def _compiled(cls, session: SessionSettings, info: ValidationInfo) -> SessionSettings:
+        if session.jit_compile and info.data.get("engine") != "function":
+            raise ValueError("jit_compile is for engine: function; set that, or leave it out")
+        return session
 
     @property
     def digest(self) -> str:

@@ -90,12 +90,14 @@ def loss_terms(
             gram = gram_matrix(activations[name])
             terms[f"style/{name}"] = STYLE_LOSSES[losses.style](gram, targets.grams[name], shape)
         terms["style"] = _weighted_sum(terms, "style", objective.style_layers)
-    total = losses.content_weight * terms["content"] + losses.style_weight * terms["style"]
     if losses.total_variation is not None:
         with tf1.name_scope("total_variation"):
             terms["total_variation"] = TOTAL_VARIATIONS[losses.total_variation](image)
-        total += losses.total_variation_weight * terms["total_variation"]
-    return {"total": tf.identity(total, name="total"), **terms}
+    with tf1.name_scope("total_loss"):
+        total = losses.content_weight * terms["content"] + losses.style_weight * terms["style"]
+        if losses.total_variation is not None:
+            total += losses.total_variation_weight * terms["total_variation"]
+    return {"total": total, **terms}
 
 
 def _style_shape(image: tf.Tensor, activation: tf.Tensor, style_positions: int) -> StyleShape:

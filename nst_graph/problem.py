@@ -103,8 +103,13 @@ class Problem:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the session, if there is one."""
         if self._session is not None:
             self._session.close()
+            self._session = None
 
     def start(self) -> None:
         """Finalize the graph, open the session and initialise every variable."""

@@ -75,6 +75,11 @@ class VggWeights:
                 array.flags.writeable = False
             object.__setattr__(self, name, MappingProxyType(arrays))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # A MappingProxyType cannot be pickled.
+        values = (dict(self.kernels), dict(self.biases))
+        return type(self), (*values, self.channel_order, self.mean, self.provenance)
+
     def in_channel_order(self, order: ChannelOrder) -> VggWeights:
         """The same network for images whose channels come in ``order``; values untouched."""
         if order == self.channel_order:

@@ -18,6 +18,7 @@ from nst_graph.images.resizing import RESIZE_METHODS, resize, target_shape
 from nst_graph.images.writing import (
     WRITE_FORMATS,
     WriteFormat,
+    png_bytes,
     read_metadata,
     write_format,
     write_picture,
@@ -32,6 +33,7 @@ __all__ = [
     "PictureHeader",
     "UInt8Array",
     "WriteFormat",
+    "png_bytes",
     "probe_picture",
     "read_metadata",
     "read_picture",

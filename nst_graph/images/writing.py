@@ -115,6 +115,19 @@ def write_picture(
     replace_file(Path(path), _encode(pixels, kind, metadata or {}, icc_profile, where))
 
 
+def png_bytes(pixels: UInt8Array) -> bytes:
+    """A picture as the bytes of a PNG file, to put into another file.
+
+    Args:
+        pixels: uint8 [height, width, 3] RGB.
+
+    Raises:
+        PictureError: wrong dtype or shape.
+    """
+    check_pixels(pixels, "picture")
+    return _encode(pixels, _PNG, {}, None, "picture")
+
+
 def read_metadata(path: PathText) -> dict[str, str]:
     """Metadata of a PNG, JPEG, WebP or TIFF written by ``write_picture``; of any PNG, its texts.
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nst_graph.config import LbfgsSettings, LogSettings, OptimizerSettings
-from nst_graph.optimizers.adam import adam
-from nst_graph.optimizers.sgd import sgd
+from nst_graph.config import (
+    AdamSettings,
+    LbfgsSettings,
+    LogSettings,
+    OptimizerSettings,
+    SgdSettings,
+)
+from nst_graph.optimizers.adam import adam, add_adam
+from nst_graph.optimizers.session_loop import BuildUpdate, SessionUpdater, add_update_to
+from nst_graph.optimizers.sgd import add_sgd, sgd
+from nst_graph.optimizers.update_loop import Updater
 from nst_graph.problem import Problem
 from nst_graph.types import Step
 
@@ -22,10 +30,23 @@ def _lbfgs(problem: Problem, settings: LbfgsSettings, log: LogSettings) -> Itera
 
 OPTIMIZERS: dict[str, Optimizer] = {"adam": adam, "sgd": sgd, "lbfgs": _lbfgs}
 
+#: Those of them that are ops in the graph.
+UPDATES: dict[str, BuildUpdate] = {"adam": add_adam, "sgd": add_sgd}
+
 
 def optimise(problem: Problem, settings: OptimizerSettings, log: LogSettings) -> Iterator[Step]:
     """Run the optimiser that ``settings`` describe on a problem that was not started yet."""
     return OPTIMIZERS[settings.name](problem, settings, log)
 
 
-__all__ = ["OPTIMIZERS", "Optimizer", "optimise"]
+def add_update(problem: Problem, settings: AdamSettings | SgdSettings) -> Any:
+    """Add the op of one update to the graph of a problem that was not started yet; return it."""
+    return add_update_to(problem, UPDATES[settings.name], settings)
+
+
+def session_updater(problem: Problem, settings: AdamSettings | SgdSettings) -> Updater:
+    """Updates one by one, of a problem that was not started yet."""
+    return SessionUpdater(problem, UPDATES[settings.name], settings)
+
+
+__all__ = ["OPTIMIZERS", "UPDATES", "Optimizer", "add_update", "optimise", "session_updater"]

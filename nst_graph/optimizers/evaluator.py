@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from nst_graph.errors import DivergedError
 from nst_graph.optimizers.finite import check_finite
 from nst_graph.problem import Problem
 from nst_graph.types import FloatArray
+
+#: Named losses and the gradient of their total at an image: float32 [1, height, width, 3].
+LossAndGradient = Callable[[FloatArray], tuple[dict[str, float], FloatArray]]
 
 #: A flat image, float64 [height * width * 3], as SciPy wants it.
 Vector = npt.NDArray[np.float64]
@@ -31,21 +34,14 @@ def backend_function(inputs: list[Any], outputs: list[Any]) -> Callable[[list[An
     return function
 
 
-class Evaluator:
-    """Loss and gradient of a problem at a vector, from one session call.
-
-    The vectors fed and returned are made once: a gradient is valid until the next evaluation.
+class BackendEvaluation:
+    """A problem's terms and gradient from one session call, by a Keras backend function.
 
     Args:
-        problem: not started yet; start it before the first evaluation.
+        problem: not started yet; start it before the first call.
 
     Attributes:
         backend: the Keras backend function: [image] to [terms..., gradient].
-        evaluations: made so far; each gives the loss and the gradient.
-        updates: points accepted so far (iterations of L-BFGS).
-        terms: named losses at the last point evaluated.
-        accepted_terms: at the last point accepted; empty before the first.
-        listener: called before a point gives way to the next one.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -55,7 +51,33 @@ class Evaluator:
             self.backend = backend_function(
                 [problem.network_input], [*problem.terms.values(), problem.gradient]
             )
-        shape = problem.image.shape.as_list()
+
+    def __call__(self, image: FloatArray) -> tuple[dict[str, float], FloatArray]:
+        with self._problem.session.as_default():
+            *values, gradient = self.backend([image])
+        return dict(zip(self._names, map(float, values), strict=True)), gradient
+
+
+class Evaluator:
+    """Loss and gradient at a vector, as SciPy asks for them.
+
+    The vectors fed and returned are made once: a gradient is valid until the next evaluation.
+
+    Args:
+        evaluate: of an engine.
+        shape: of the image, [1, height, width, 3].
+
+    Attributes:
+        evaluate: as given.
+        evaluations: made so far; each gives the loss and the gradient.
+        updates: points accepted so far (iterations of L-BFGS).
+        terms: named losses at the last point evaluated.
+        accepted_terms: at the last point accepted; empty before the first.
+        listener: called before a point gives way to the next one.
+    """
+
+    def __init__(self, evaluate: LossAndGradient, shape: Sequence[int]) -> None:
+        self.evaluate = evaluate
         self._fed: FloatArray = np.empty(shape, np.float32)
         self._accepted: FloatArray = np.empty(shape, np.float32)
         self._gradient: Vector = np.empty(self._fed.size)
@@ -73,10 +95,8 @@ class Evaluator:
         """
         self.listener()
         np.copyto(self._fed, x.reshape(self._fed.shape), casting="same_kind")
-        with self._problem.session.as_default():
-            *values, gradient = self.backend([self._fed])
+        terms, gradient = self.evaluate(self._fed)
         self.evaluations += 1
-        terms = dict(zip(self._names, map(float, values), strict=True))
         self._check(terms, gradient)
         self.terms = terms
         np.copyto(self._gradient, gradient.reshape(-1))
@@ -119,6 +139,11 @@ class Evaluator:
                 "being finite",
                 remedy=f"{_REMEDY}; the last good picture was kept",
             )
+
+
+def problem_evaluator(problem: Problem) -> Evaluator:
+    """The evaluator of a problem that was not started yet."""
+    return Evaluator(BackendEvaluation(problem), problem.image.shape.as_list())
 
 
 class ClassicEvaluator:

@@ -1,4 +1,4 @@
-"""L-BFGS: SciPy's L-BFGS-B around a Keras backend function, in segments.
+"""L-BFGS: SciPy's L-BFGS-B around a function of the image, in segments.
 
 A segment is one call of SciPy, begun with an empty memory, as each round of the Keras example is.
 What goes from one segment to the next is the image alone (SciPy has no way to hand on the memory).
@@ -15,14 +15,39 @@ from threadpoolctl import threadpool_limits
 
 from nst_graph.config import LbfgsSettings, LogSettings
 from nst_graph.errors import DivergedError
-from nst_graph.optimizers.evaluator import ClassicEvaluator, Evaluator, Vector
+from nst_graph.optimizers.evaluator import (
+    ClassicEvaluator,
+    Evaluator,
+    Vector,
+    problem_evaluator,
+)
 from nst_graph.optimizers.lockstep import lockstep
 from nst_graph.problem import Problem
 from nst_graph.types import EndStatus, FloatArray, Step
 
 
 def lbfgs(problem: Problem, settings: LbfgsSettings, log: LogSettings) -> Iterator[Step]:
-    """Minimise the problem's total loss; one Step for each segment, or for each evaluation.
+    """Minimise the problem's total loss through a Keras backend function.
+
+    Steps as of ``minimise_in_segments``. The image variable keeps the initial image.
+
+    Args:
+        problem: not started yet.
+        settings: segments, evaluations, tolerances.
+        log: an iteration is a segment, or an evaluation if ``settings.stream`` says so.
+
+    Raises:
+        DivergedError: a loss or the gradient is NaN or infinite.
+    """
+    evaluator = problem_evaluator(problem)
+    problem.start()
+    yield from minimise_in_segments(evaluator, problem.read_image(), settings, log)
+
+
+def minimise_in_segments(
+    evaluator: Evaluator, start: FloatArray, settings: LbfgsSettings, log: LogSettings
+) -> Iterator[Step]:
+    """Minimise the total loss; one Step for each segment, or for each evaluation.
 
     Counts are of function evaluations: calls that give the loss and the gradient. SciPy looks at
     the limit between iterations, so that a segment of 20 makes 21 or a few more.
@@ -33,10 +58,10 @@ def lbfgs(problem: Problem, settings: LbfgsSettings, log: LogSettings) -> Iterat
 
     A segment works on float64 values and hands on the image that the network saw, which is float32
     (the Keras example keeps the bits below that): a Step's image is all that the next one needs.
-    The image variable keeps the initial image; the current one is the Step's.
 
     Args:
-        problem: not started yet.
+        evaluator: not asked yet.
+        start: initial image, float32 [1, height, width, 3].
         settings: segments, evaluations, tolerances.
         log: an iteration is a segment, or an evaluation if ``settings.stream`` says so.
 
@@ -44,9 +69,6 @@ def lbfgs(problem: Problem, settings: LbfgsSettings, log: LogSettings) -> Iterat
         DivergedError: a loss or the gradient is NaN or infinite; the last Step before it has the
             last image accepted.
     """
-    evaluator = Evaluator(problem)
-    problem.start()
-    start = problem.read_image()
     if settings.stream == "segment":
         yield from _segments(evaluator, start, settings, log)
         return

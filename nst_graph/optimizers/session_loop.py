@@ -1,4 +1,4 @@
-"""The loop of the optimisers that live in the graph: one session run for each image update."""
+"""The optimisers that live in the graph: one session run for each image update."""
 
 from __future__ import annotations
 
@@ -8,77 +8,72 @@ from typing import Any
 import tensorflow as tf
 
 from nst_graph.config import AdamSettings, LogSettings, SgdSettings
-from nst_graph.optimizers.finite import check_finite
+from nst_graph.optimizers.update_loop import update_loop
 from nst_graph.preprocess import channel_means
 from nst_graph.problem import Problem, as_floats
-from nst_graph.types import BestImage, ChannelOrder, Step
+from nst_graph.types import ChannelOrder, Step
 
 tf1 = tf.compat.v1
 
-_REMEDY = "lower optimizer.learning_rate or the loss weights"
+
+#: Adds the op that applies ``problem.gradient`` to ``problem.image``.
+BuildUpdate = Callable[[Problem, Any], tf.Operation]
+
+
+class SessionUpdater:
+    """An ``Updater``: a problem's session, and the op that updates its image.
+
+    The op is added to the graph, clipping included, and the problem is started.
+
+    Args:
+        problem: not started yet.
+        build_update: of the optimiser.
+        settings: of the optimiser.
+    """
+
+    def __init__(
+        self, problem: Problem, build_update: BuildUpdate, settings: AdamSettings | SgdSettings
+    ) -> None:
+        update = add_update_to(problem, build_update, settings)
+        problem.start()
+        self._run = problem.session.make_callable(update)
+        self._run_and_read = problem.session.make_callable((update, problem.terms))
+        self.read_losses = problem.read_losses
+        self.read_image = problem.read_image
+
+    def update(self) -> None:
+        self._run()
+
+    def update_and_read(self) -> dict[str, float]:
+        return as_floats(self._run_and_read()[1])
 
 
 def session_loop(
     problem: Problem,
-    build_update: Callable[[], tf.Operation],
+    build_update: BuildUpdate,
     settings: AdamSettings | SgdSettings,
     log: LogSettings,
 ) -> Iterator[Step]:
-    """Minimise the problem's total loss; one Step for each update.
-
-    Losses are read on iterations that are multiples of ``log.losses_every`` and on the last one:
-    before the update in the very run that makes it, or after it in a run of their own, as
-    ``log.read_losses`` says.
+    """Minimise the problem's total loss; Steps as of ``update_loop``.
 
     Args:
         problem: not started yet.
-        build_update: adds the op that applies ``problem.gradient`` to ``problem.image``.
+        build_update: of the optimiser.
         settings: number of steps, clipping, and which image to keep.
         log: when to read losses.
 
     Raises:
         DivergedError: a loss that was read is NaN or infinite.
     """
+    yield from update_loop(SessionUpdater(problem, build_update, settings), settings, log)
+
+
+def add_update_to(
+    problem: Problem, build_update: BuildUpdate, settings: AdamSettings | SgdSettings
+) -> tf.Operation:
+    """The op of one update and its clipping, in the name scope "optimizer"."""
     with problem.graph.as_default(), tf1.name_scope("optimizer"):
-        update = _clipped(build_update(), problem, settings.clip)
-    problem.start()
-    run = problem.session.make_callable(update)
-    run_and_read = problem.session.make_callable((update, problem.terms))
-    before, keep_best = log.read_losses == "before_update", settings.keep == "best"
-    best: BestImage | None = None
-    for done in range(settings.steps):
-        iteration, final = done + log.first_iteration, done + 1 == settings.steps
-        logged = final or iteration % log.losses_every == 0
-        losses: dict[str, float] = {}
-        if keep_best or (logged and before):
-            losses = as_floats(run_and_read()[1])
-            check_finite(losses, f"iteration {iteration}", _REMEDY)
-        else:
-            run()
-        if keep_best:
-            best = _better(best, iteration, losses["total"], problem)
-        if logged and not before:
-            losses = problem.read_losses()
-            check_finite(losses, f"iteration {iteration}", _REMEDY)
-        yield Step(
-            iteration=iteration,
-            updates=done + 1,
-            losses=losses if logged else {},
-            losses_at=done if before else done + 1,
-            fetch_image=problem.read_image,
-            final=final,
-            best=best,
-        )
-
-
-def _better(best: BestImage | None, iteration: int, loss: float, problem: Problem) -> BestImage:
-    """The best-image rule, as the eager tutorial's loop has it.
-
-    The loss compared is that of the image before the update, the image kept is the one after it.
-    """
-    if best is not None and best.loss <= loss:
-        return best
-    return BestImage(iteration, loss, problem.read_image())
+        return _clipped(build_update(problem, settings), problem, settings.clip)
 
 
 def clip_bounds(clip: str, order: ChannelOrder) -> tuple[Any, Any]:

@@ -17,22 +17,24 @@ tf1 = tf.compat.v1
 def sgd(problem: Problem, settings: SgdSettings, log: LogSettings) -> Iterator[Step]:
     """Minimise the problem's total loss by gradient descent; Steps as of ``session_loop``.
 
-    ``x -= learning_rate * decay_rate^(t / decay_steps) * gradient``, t counting updates from 0 and
-    the exponent not rounded: the Keras example's SGD(ExponentialDecay(100.0, 100, 0.96)).
-
     Raises:
         DivergedError: a loss that was read is NaN or infinite.
     """
+    return session_loop(problem, add_sgd, settings, log)
 
-    def build_update() -> tf.Operation:
-        updates = tf1.get_variable(
-            "updates", shape=(), dtype=tf.int64, initializer=tf1.zeros_initializer(),
-            trainable=False, use_resource=True,
-        )  # fmt: skip
-        rate = tf1.train.exponential_decay(
-            settings.learning_rate, updates, settings.decay_steps, settings.decay_rate
-        )
-        optimizer = tf1.train.GradientDescentOptimizer(rate)
-        return optimizer.apply_gradients([(problem.gradient, problem.image)], global_step=updates)
 
-    return session_loop(problem, build_update, settings, log)
+def add_sgd(problem: Problem, settings: SgdSettings) -> tf.Operation:
+    """Add the op that makes one step of gradient descent to the problem's graph.
+
+    ``x -= learning_rate * decay_rate^(t / decay_steps) * gradient``, t counting updates from 0 and
+    the exponent not rounded: the Keras example's SGD(ExponentialDecay(100.0, 100, 0.96)).
+    """
+    updates = tf1.get_variable(
+        "updates", shape=(), dtype=tf.int64, initializer=tf1.zeros_initializer(),
+        trainable=False, use_resource=True,
+    )  # fmt: skip
+    rate = tf1.train.exponential_decay(
+        settings.learning_rate, updates, settings.decay_steps, settings.decay_rate
+    )
+    optimizer = tf1.train.GradientDescentOptimizer(rate)
+    return optimizer.apply_gradients([(problem.gradient, problem.image)], global_step=updates)

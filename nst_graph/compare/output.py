@@ -1,0 +1,35 @@
+"""A comparison as files: JSON and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nst_graph.compare.comparison import Comparison
+from nst_graph.compare.page import as_page
+from nst_graph.compare.request import JSON_NAME, PAGE_NAME
+from nst_graph.errors import OutputError
+from nst_graph.files import replace_file, write_json
+
+
+def write_comparison(comparison: Comparison, directory: Path) -> Path:
+    """Write ``compare.json`` and ``compare.html``, and return the page's path.
+
+    Args:
+        comparison: what ``compare`` returned.
+        directory: made if it is not there; other files in it are left alone.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be made ({error.strerror})",
+            where=str(directory),
+            remedy="choose another directory with --output",
+        ) from None
+    page = directory / PAGE_NAME
+    replace_file(page, as_page(comparison).encode())
+    write_json(directory / JSON_NAME, comparison.as_dict())
+    return page

@@ -1,0 +1,96 @@
+"""What to compare, checked without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from nst_graph.config import AdamSettings, EngineName, LbfgsSettings, SgdSettings
+from nst_graph.errors import ConfigError, OutputError, choices_text
+from nst_graph.plan import Plan
+
+#: The engine that the others are compared with, unless it is left out.
+GRAPH = "graph"
+
+#: Two later steps are the least of which a median and a spread can be told.
+FEWEST_STEPS = 3
+
+JSON_NAME = "compare.json"
+PAGE_NAME = "compare.html"
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """What to compare.
+
+    Attributes:
+        plan: of the job.
+        engines: names, no two alike.
+        optimizer: the job's, with the number of steps to make.
+        output: directory of the JSON and the page.
+    """
+
+    plan: Plan
+    engines: tuple[str, ...]
+    optimizer: AdamSettings | SgdSettings
+    output: Path
+
+
+def make_request(
+    plan: Plan, engines: Sequence[str], steps: int, output: Path | None, *, overwrite: bool
+) -> CompareRequest:
+    """Check a comparison that is asked for, before anything is computed.
+
+    Args:
+        plan: of the job.
+        engines: names.
+        steps: to make, at least 3.
+        output: directory; None: beside the job's own, with ".compare" behind its name.
+        overwrite: replace a comparison that is there.
+
+    Raises:
+        ConfigError: no engine, an unknown one, too few steps, or an optimiser without steps.
+        OutputError: the directory is a file, or holds a comparison already.
+    """
+    known = get_args(EngineName)
+    for name in engines:
+        if name not in known:
+            raise ConfigError(
+                f"unknown engine {name!r}", where="--engines", remedy=choices_text(name, known)
+            )
+    if not engines or len(set(engines)) < len(engines):
+        fault = "an engine is named twice" if engines else "no engine is named"
+        raise ConfigError(
+            fault, where="--engines", remedy=f"name one or more of {', '.join(known)}"
+        )
+    if steps < FEWEST_STEPS:
+        raise ConfigError(
+            f"{steps} steps are too few to tell a median and a spread",
+            where="--steps",
+            remedy=f"make at least {FEWEST_STEPS}",
+        )
+    settings = plan.job.optimizer
+    if isinstance(settings, LbfgsSettings):
+        raise ConfigError(
+            "engines are compared step by step, and a segment of lbfgs has no fixed length",
+            where="optimizer.name",
+            remedy="use --set optimizer.name=adam",
+        )
+    place = output or plan.output.with_name(f"{plan.output.name}.compare")
+    _check_place(place, overwrite=overwrite)
+    return CompareRequest(plan, tuple(engines), settings.model_copy(update={"steps": steps}), place)
+
+
+def _check_place(place: Path, *, overwrite: bool) -> None:
+    if place.exists() and not place.is_dir():
+        raise OutputError(
+            "is a file, not a directory", where=str(place), remedy="choose another with --output"
+        )
+    if (place / JSON_NAME).exists() and not overwrite:
+        raise OutputError(
+            "already holds a comparison",
+            where=str(place),
+            remedy="replace it with --overwrite, or choose another directory with --output",
+        )

@@ -1,0 +1,57 @@
+"""The graph engine: ``Problem`` and the optimisers that run its session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nst_graph.config import (
+    AdamSettings,
+    LogSettings,
+    OptimizerSettings,
+    SessionSettings,
+    SgdSettings,
+)
+from nst_graph.engines.base import Engine, Ingredients
+from nst_graph.optimizers import optimise, session_updater
+from nst_graph.optimizers.update_loop import Updater
+from nst_graph.problem import Problem
+from nst_graph.session import session_config
+from nst_graph.types import FloatArray, Step
+
+
+class GraphEngine(Engine):
+    """A graph of its own, described once and run by a session.
+
+    Args:
+        ingredients: what to optimise.
+        settings: device and threads.
+
+    Raises:
+        DeviceError: the device is not there.
+    """
+
+    def __init__(self, ingredients: Ingredients, settings: SessionSettings) -> None:
+        self._problem = Problem(
+            ingredients.initial,
+            ingredients.weights,
+            ingredients.targets,
+            ingredients.objective,
+            session_config(settings),
+        )
+
+    def close(self) -> None:
+        self._problem.close()
+
+    def optimise(self, settings: OptimizerSettings, log: LogSettings) -> Iterator[Step]:
+        return optimise(self._problem, settings, log)
+
+    def updater(self, settings: AdamSettings | SgdSettings) -> Updater:
+        return session_updater(self._problem, settings)
+
+    def loss_and_gradient(self, image: FloatArray) -> tuple[dict[str, float], FloatArray]:
+        return self._problem.loss_and_gradient(image)
+
+    @property
+    def graph(self) -> Any:
+        return self._problem.graph

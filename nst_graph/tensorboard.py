@@ -1,0 +1,151 @@
+"""Scalars, pictures and the graph as an event file, for TensorBoard to show.
+
+The file is written with TensorFlow alone; TensorBoard itself is needed only to look at it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from nst_graph.config import Job
+from nst_graph.errors import OutputError
+from nst_graph.images import png_bytes
+from nst_graph.preprocess import Pixels, to_pixels
+from nst_graph.types import Step
+
+tf1 = tf.compat.v1
+
+#: Values of constants up to this size stay in a graph that is shown: shapes, axes, scalars.
+LARGEST_CONSTANT = 1024
+
+
+class EventLog:
+    """One run's event file. Use as a context manager.
+
+    Args:
+        directory: what to give to ``tensorboard --logdir``; made if it is not there.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / f"events.out.tfevents.{int(time.time())}.nst_graph"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._writer = tf.io.TFRecordWriter(str(path))
+        except (OSError, tf.errors.OpError) as error:
+            raise OutputError(
+                f"cannot be written ({error})",
+                where=str(path),
+                remedy="choose another directory with --set output=DIR",
+            ) from None
+        self._write(file_version="brain.Event:2")
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.close()
+
+    def add_losses(self, losses: Mapping[str, float], iteration: int) -> None:
+        """Add a point to the curve of each loss; the sums go under "loss", layers keep their names.
+
+        Args:
+            losses: named terms, as in a ``Step``.
+            iteration: of the horizontal axis.
+        """
+        values = [
+            tf1.Summary.Value(tag=name if "/" in name else f"loss/{name}", simple_value=value)
+            for name, value in losses.items()
+        ]
+        self._write(step=iteration, summary=tf1.Summary(value=values))
+
+    def add_picture(self, pixels: Pixels, iteration: int) -> None:
+        """Add a picture, uint8 RGB [height, width, 3], to the series "picture"."""
+        height, width, channels = pixels.shape
+        image = tf1.Summary.Image(
+            height=height,
+            width=width,
+            colorspace=channels,
+            encoded_image_string=png_bytes(pixels),
+        )
+        value = tf1.Summary.Value(tag="picture", image=image)
+        self._write(step=iteration, summary=tf1.Summary(value=[value]))
+
+    def add_graph(self, graph: tf.Graph) -> None:
+        """Add the graph, without the values of large constants."""
+        stripped = without_large_constants(graph.as_graph_def())
+        self._write(graph_def=stripped.SerializeToString())
+
+    def _write(self, **fields: Any) -> None:
+        event = tf1.Event(wall_time=time.time(), **fields)
+        self._writer.write(event.SerializeToString())
+        self._writer.flush()
+
+
+def without_large_constants(graph: Any) -> Any:
+    """A copy of a GraphDef whose large constants have lost their values; it can only be looked at.
+
+    A kernel of 9 MB as text makes a page of 38 MB, which no browser shows. The graphs of this
+    package hold none, but what others build with ``build_vgg19`` may.
+
+    Args:
+        graph: a ``GraphDef``; left as it is.
+    """
+    copy = tf1.GraphDef()
+    copy.CopyFrom(graph)
+    functions = (node for function in copy.library.function for node in function.node_def)
+    for node in (*copy.node, *functions):
+        if node.op == "Const" and node.attr["value"].ByteSize() > LARGEST_CONSTANT:
+            tensor = node.attr["value"].tensor
+            removed = tensor.ByteSize()
+            dtype, shape = tensor.dtype, tensor.tensor_shape
+            node.attr["value"].tensor.CopyFrom(
+                type(tensor)(
+                    dtype=dtype,
+                    tensor_shape=shape,
+                    tensor_content=f"<{removed} bytes removed>".encode(),
+                )
+            )
+    return copy
+
+
+@contextmanager
+def event_watcher(
+    directory: Path, job: Job, graph: Callable[[], tf.Graph | None]
+) -> Iterator[Callable[[Step], None]]:
+    """A watcher that writes what a job logs into ``directory/tensorboard``, if the job asks for it.
+
+    Args:
+        directory: of the run.
+        job: its ``log`` says what is written and how often.
+        graph: asked after the first step, when it is complete; None where there is none.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if not job.log.tensorboard:
+        yield lambda step: None
+        return
+    begun, every = False, job.log.image_every
+
+    def watch(step: Step) -> None:
+        nonlocal begun
+        if not begun and (complete := graph()) is not None:
+            events.add_graph(complete)
+        begun = True
+        if step.losses:
+            events.add_losses(step.losses, step.iteration)
+        if step.final or (every and step.iteration % every == 0):
+            pixels = to_pixels(step.fetch_image(), job.network.channel_order, job.picture.rounding)
+            events.add_picture(pixels, step.iteration)
+
+    with EventLog(directory / "tensorboard") as events:
+        yield watch

@@ -1,0 +1,253 @@
+"""``nst-graph compare``: what it measures, the table, the JSON, the page."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from nst_graph.cli import app
+from nst_graph.compare.comparison import Comparison, compare, relative_differences
+from nst_graph.compare.measure import count_calls, relative_difference
+from nst_graph.compare.memory import measure_peak
+from nst_graph.compare.output import write_comparison
+from nst_graph.compare.request import CompareRequest, make_request
+from nst_graph.compare.table import as_table
+from nst_graph.config import SessionSettings
+from nst_graph.errors import ConfigError, NstGraphError, OutputError
+from nst_graph.jobs import make_job
+from nst_graph.pipeline import prepare
+from nst_graph.plan import Plan, make_plan
+
+pytestmark = pytest.mark.tensorflow
+
+ENGINES = ("graph", "function", "eager")
+STEPS = 4
+
+
+def plan_of(folder: Path, **settings: object) -> Plan:
+    job = {
+        "recipe": "coursera",
+        "content": "embedded:landscape",
+        "style": "embedded:painting",
+        "size": 48,
+        "output": str(folder / "run"),
+        "weights": {"source": "random"},
+        "content_layers": {"relu2_1": 1.0},
+        "style_layers": {"relu1_1": 0.5, "relu2_1": 0.5},
+        **settings,
+    }
+    return make_plan(make_job(job))
+
+
+def request_of(plan: Plan, *engines: str, steps: int = STEPS) -> CompareRequest:
+    return make_request(plan, engines or ENGINES, steps, None, overwrite=False)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    request = request_of(plan_of(tmp_path_factory.mktemp("compare")), "eager", "graph", "function")
+    return compare(request)
+
+
+@pytest.fixture(scope="module")
+def page(found: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_comparison(found, tmp_path_factory.mktemp("page") / "new")
+
+
+def test_engines_agree_and_graph_is_the_reference(found: Comparison) -> None:
+    assert found.reference == "graph"
+    assert {result.name for result in found.results} == set(ENGINES)
+    for result in found.results:
+        assert len(result.trial.losses) == STEPS
+        assert len(result.own_run_differences) == STEPS
+        assert len(result.trial.gradient_differences) == STEPS
+        assert max(result.largest.values()) < 1e-4
+        assert result.pixel_difference <= 1
+        assert result.trial.losses[-1] < result.trial.losses[0]
+
+
+def test_what_distinguishes_the_engines(found: Comparison) -> None:
+    trials = {result.name: result.trial for result in found.results}
+    assert trials["eager"].python_calls > 10 * trials["function"].python_calls
+    assert trials["eager"].operations is None
+    assert (trials["graph"].operations or 0) > 100
+    assert (trials["function"].operations or 0) > 100
+    for result in found.results:
+        lower, middle, upper = result.step_quartiles
+        assert 0 < lower <= middle <= upper
+        assert len(result.trial.step_seconds) == STEPS
+        assert result.memory is not None
+        assert 50 < result.memory.start <= result.memory.peak
+
+
+def test_the_json_has_its_form(page: Path, found: Comparison) -> None:
+    schema = json.loads(
+        importlib.resources.files("nst_graph.compare").joinpath("schema.json").read_text()
+    )
+    data = json.loads((page.parent / "compare.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(data, schema)
+    assert data["steps"] == STEPS
+    assert data["engines"][0]["engine"] == "graph"
+    assert data["engines"][1]["losses"] == list(found.results[1].trial.losses)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**data, "steps": 1}, schema)
+
+
+class Links(HTMLParser):
+    """Everything that a page would fetch, and its visible text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.images = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.images += tag == "img"
+        for name, value in attrs:
+            if name in ("src", "href", "srcset", "data"):
+                self.fetched.append(value or "")
+
+
+def test_the_page_needs_nothing_beside_itself(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = Links(text)
+    assert links.images == 9
+    assert all(link.startswith("data:image/") for link in links.fetched)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "<script" not in text
+    assert 'name="viewport"' in text
+    assert page.stat().st_size < 1_000_000
+
+
+def test_the_page_escapes_what_a_job_says(found: Comparison, tmp_path: Path) -> None:
+    spiteful = Comparison(found.results, {**found.facts, "weights": "<script>alert(1)</script>"})
+    text = write_comparison(spiteful, tmp_path).read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_the_page_says_every_engine_and_number(page: Path, found: Comparison) -> None:
+    text = re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8"))
+    for result in found.results:
+        assert result.name in text
+        assert f"{result.trial.python_calls:,}" in text
+    assert "no graph" in text
+    assert "seeded random kernels, not trained" in text
+
+
+def test_the_table_fits_a_terminal_of_80_columns(found: Comparison) -> None:
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(as_table(found))
+    text = console.export_text()
+    for words in ("median step", "Python calls per step", "gradient, same image", "no graph"):
+        assert words in text
+    assert "…" not in text
+
+
+def test_without_graph_the_first_engine_named_is_the_reference(tmp_path: Path) -> None:
+    request = request_of(plan_of(tmp_path), "eager", "function", steps=3)
+    assert compare(request).reference == "eager"
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    told: list[tuple[str, str]] = []
+    request = request_of(plan_of(tmp_path), "graph", steps=3)
+    compare(request, lambda stage, detail: told.append((stage, detail)))
+    assert ("taking steps in turn", "3 of 3") in told
+
+
+# --- parts ------------------------------------------------------------------------------------
+
+
+def test_calls_are_counted() -> None:
+    def inner() -> None:
+        pass
+
+    def outer() -> None:
+        for _ in range(5):
+            inner()
+
+    assert count_calls(outer) == 6
+
+
+def test_relative_differences() -> None:
+    assert relative_differences([2.0, 0.0, -3.0], [1.0, 0.0, -2.0]) == (1.0, 0.0, 0.5)
+    assert relative_differences([1.0], [0.0]) == (float("inf"),)
+    left, right = np.array([1.0, -3.0], np.float32), np.array([1.0, -4.0], np.float32)
+    assert relative_difference(left, right) == 0.25
+
+
+def test_memory_that_cannot_be_measured_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = plan_of(tmp_path)
+    ingredients = prepare(plan)
+    peak = measure_peak("no such engine", ingredients, SessionSettings(), plan.job.optimizer)
+    assert peak is None
+    assert "no such engine" in caplog.text
+
+
+# --- requests ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("engines", "steps", "message"),
+    [
+        (("graph", "eagr"), 4, "did you mean 'eager'"),
+        (("graph", "graph"), 4, "named twice"),
+        (("graph",), 2, "too few"),
+        ((), 4, "no engine"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    tmp_path: Path, engines: tuple[str, ...], steps: int, message: str
+) -> None:
+    with pytest.raises(NstGraphError, match=message):
+        make_request(plan_of(tmp_path), engines, steps, None, overwrite=False)
+
+
+def test_lbfgs_has_no_steps_to_compare(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, optimizer={"name": "lbfgs"})
+    with pytest.raises(ConfigError, match=r"optimizer\.name=adam"):
+        request_of(plan)
+
+
+def test_a_comparison_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    place = request_of(plan).output
+    assert place == tmp_path / "run.compare"
+    place.mkdir()
+    (place / "compare.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(OutputError, match="already holds a comparison"):
+        request_of(plan)
+    assert make_request(plan, ENGINES, 3, None, overwrite=True).output == place
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(OutputError, match="is a file"):
+        make_request(plan, ENGINES, 3, tmp_path / "file", overwrite=True)
+
+
+def test_the_command_writes_both_files(tmp_path: Path) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        "recipe: coursera\ncontent: embedded:landscape\nstyle: embedded:painting\nsize: 48\n"
+        "weights: {source: random}\ncontent_layers: {relu1_2: 1}\nstyle_layers: {relu1_1: 1}\n",
+        encoding="utf-8",
+    )
+    arguments = ["compare", str(job), "--engines", "graph, eager", "--steps", "3"]
+    done = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "median step" in done.output
+    assert (tmp_path / "out" / "compare.html").is_file()
+    assert json.loads((tmp_path / "out" / "compare.json").read_text())["width"] == 48
