@@ -6,6 +6,7 @@ runs/NAME/
     images/             the picture every `log.image_every` iterations
     metrics.csv         named losses of each logged iteration
     losses.png          their plot
+    tensorboard/        the same for TensorBoard, where `log.tensorboard` asks for it
     manifest.json       settings, inputs, weights, versions, timings
     job.yaml            the complete job; `nst-graph run` on it repeats the run
     run.log             what was done, in words

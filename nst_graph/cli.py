@@ -16,6 +16,7 @@ from nst_graph import __version__
 from nst_graph.errors import NstGraphError
 
 if TYPE_CHECKING:
+    from nst_graph.batch import Batch
     from nst_graph.jobs import LoadedJob
     from nst_graph.plan import Plan
 
@@ -62,14 +63,29 @@ def _options(
 
 @app.command()
 def run(
-    job: Annotated[Path, typer.Argument(help="A job file, such as configs/coursera.yaml.")],
+    job: Annotated[Path, typer.Argument(help="A job or batch file: configs/coursera.yaml.")],
     overrides: SetOption = None,
     overwrite: OverwriteOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the jobs, their time and memory.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=1024, help="Processes that share the jobs of a batch.")
+    ] = 1,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Start no other job once one has failed.")
+    ] = False,
 ) -> None:
-    """Run a job; the results go into its output directory."""
-    from nst_graph.jobs import load_job
+    """Run a job, or the jobs of a batch file that are not finished; exit 1 if some failed."""
+    from nst_graph.batch import load_batch
 
-    _run(load_job(job, overrides or []), overwrite=overwrite)
+    batch = load_batch(job, overrides or [])
+    if dry_run:
+        _list_jobs(batch, overwrite=overwrite, workers=workers)
+    elif batch.single:
+        _run(batch.jobs[0].loaded, overwrite=overwrite)
+    else:
+        _run_batch(batch, overwrite=overwrite, workers=workers, fail_fast=fail_fast)
 
 
 @app.command()
@@ -84,24 +100,36 @@ def demo(
 
 @app.command()
 def validate(
-    jobs: Annotated[list[Path], typer.Argument(help="Job files.")],
+    jobs: Annotated[list[Path], typer.Argument(help="Job and batch files.")],
     overrides: SetOption = None,
 ) -> None:
     """Check job files, and the files that they name, without running them."""
-    from nst_graph.jobs import load_job
-    from nst_graph.plan import make_plan
+    from nst_graph.batch import plan_files
+    from nst_graph.batch.display import summary_of
+    from nst_graph.estimate import machine_memory_mb
 
-    faulty = 0
-    for path in jobs:
-        try:
-            plan = make_plan(load_job(path, overrides or []))
-        except NstGraphError as error:
+    faulty, memory = 0, machine_memory_mb()
+    for path, found in zip(jobs, plan_files(jobs, overrides or []), strict=True):
+        if isinstance(found, NstGraphError):
             faulty += 1
-            print(f"error: {error}", file=sys.stderr)
-        else:
-            print(f"{path}: ok ({_summary(plan)})")
+            print(f"error: {found}", file=sys.stderr)
+            continue
+        summary = summary_of(found)
+        print(f"{path}: ok ({summary.text}, about {summary.memory_mb} MB)")
+        if memory is not None and summary.memory_mb > memory:
+            print(f"warning: {path}: this machine has {memory} MB", file=sys.stderr)
     if faulty:
         raise typer.Exit(NstGraphError.exit_code)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of job files, for editors."""
+    import json
+
+    from nst_graph.schema import job_file_schema
+
+    print(json.dumps(job_file_schema(), indent=2))
 
 
 @app.command("show-config")
@@ -109,12 +137,14 @@ def show_config(
     job: Annotated[Path, typer.Argument(help="A job file.")],
     overrides: SetOption = None,
 ) -> None:
-    """Print the complete job: the recipe's values and the file's, as YAML."""
-    from nst_graph.jobs import load_job, to_yaml
+    """Print the complete job, or jobs: the recipe's values and the file's, as YAML."""
+    from nst_graph.batch import load_batch
+    from nst_graph.jobs import to_yaml
 
-    loaded = load_job(job, overrides or []).job
-    print(f"# sha256 of the settings: {loaded.digest}")
-    print(to_yaml(loaded), end="")
+    for number, found in enumerate(load_batch(job, overrides or []).jobs):
+        print("---\n" if number else "", end="")
+        print(f"# sha256 of the settings: {found.job.digest}")
+        print(to_yaml(found.job), end="")
 
 
 @app.command()
@@ -170,6 +200,73 @@ def weights_info(
     print(facts)
     if facts.problem:
         raise typer.Exit(NstGraphError.exit_code)
+
+
+@app.command()
+def compare(
+    job: Annotated[Path, typer.Argument(help="A job file, such as configs/demo.yaml.")],
+    engines: Annotated[
+        str, typer.Option(metavar="NAMES", help="Which, separated by commas.")
+    ] = "graph,function,eager",
+    steps: Annotated[int, typer.Option(help="Steps of each engine, at least 3.")] = 20,
+    output: Annotated[
+        Path | None, typer.Option(help="A directory; by default the job's own, with .compare.")
+    ] = None,
+    overrides: SetOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a comparison that is there.")
+    ] = False,
+) -> None:
+    """Run a job's first steps in each engine: what costs what, and are the numbers the same?"""
+    from nst_graph.compare.request import make_request
+    from nst_graph.jobs import load_job
+    from nst_graph.plan import make_plan
+
+    plan = make_plan(load_job(job, overrides or []))
+    names = [name.strip() for name in engines.split(",")]
+    request = make_request(plan, names, steps, output, overwrite=overwrite)
+    with _quiet_import():
+        from nst_graph.compare.comparison import compare as compare_engines
+    from rich.console import Console
+
+    from nst_graph.compare.output import write_comparison
+    from nst_graph.compare.table import as_table
+    from nst_graph.console import stage_progress
+
+    try:
+        with stage_progress(Console(stderr=True)) as progress:
+            found = compare_engines(request, progress)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    page = write_comparison(found, request.output)
+    Console().print(as_table(found))
+    print(page)
+
+
+@app.command()
+def inspect(
+    job: Annotated[Path, typer.Argument(help="A job file.")],
+    overrides: SetOption = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="OUT", help="Also write it as JSON.")
+    ] = None,
+) -> None:
+    """Say what a job costs, without running it: layers, memory, arithmetic, operations."""
+    from nst_graph.files import write_json
+    from nst_graph.inspection import as_tables, inspect_job
+    from nst_graph.jobs import load_job
+    from nst_graph.plan import make_plan
+
+    plan = make_plan(load_job(job, overrides or []))
+    with _quiet_import():
+        found = inspect_job(plan)
+    from rich.console import Console
+
+    for table in as_tables(found):
+        Console().print(table)
+    if json_path is not None:
+        write_json(json_path, found.as_dict())
 
 
 @app.command()
@@ -252,13 +349,46 @@ def _run(loaded: LoadedJob, *, overwrite: bool) -> None:
     print(f"{result.picture}: total loss {result.losses['total']:.6g}, {seconds:.0f} s")
 
 
+def _list_jobs(batch: Batch, *, overwrite: bool, workers: int) -> None:
+    from nst_graph.batch import check_states, plan_batch
+    from nst_graph.batch.display import listing
+    from nst_graph.estimate import estimate, machine_speed
+
+    planned = plan_batch(batch)
+    states = check_states(planned, overwrite=overwrite)
+    estimates = [estimate(job.plan) for job in planned.jobs]
+    for line in listing(planned, states, estimates, machine_speed(), workers):
+        print(line)
+
+
+def _run_batch(batch: Batch, *, overwrite: bool, workers: int, fail_fast: bool) -> None:
+    from rich.console import Console
+
+    from nst_graph.batch import RunState, check_states, plan_batch, run_batch
+    from nst_graph.batch.display import batch_progress, closing_lines
+
+    planned = plan_batch(batch)
+    states = check_states(planned, overwrite=overwrite)
+    for notice in dict.fromkeys(job.plan.weights.notice for job in planned.jobs):
+        if notice:
+            print(f"notice: {notice}", file=sys.stderr)
+    if workers == 1 and any(state is not RunState.FINISHED for state in states):
+        with _quiet_import():
+            from nst_graph import pipeline as _pipeline  # noqa: F401
+    with batch_progress(Console(stderr=True), planned) as watch:
+        report = run_batch(planned, states, watch, workers=workers, fail_fast=fail_fast)
+    for line in closing_lines(planned, report):
+        print(line)
+    if report.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if report.count("finished") + report.count("skipped") < len(report.outcomes):
+        raise typer.Exit(1)
+
+
 def _summary(plan: Plan) -> str:
-    height, width = plan.content.shape
-    weights = plan.weights.path or f"{plan.weights.source} weights"
-    return (
-        f"recipe {plan.job.recipe}, {width}x{height}, {plan.job.optimizer.describe()}, "
-        f"{weights} -> {plan.output}"
-    )
+    from nst_graph.batch.display import plan_text
+
+    return plan_text(plan)
 
 
 @contextmanager

@@ -110,6 +110,28 @@ def step_progress(console: Console, budget: int) -> Iterator[Callable[[Step], No
         yield show
 
 
+@contextmanager
+def stage_progress(console: Console) -> Iterator[Callable[[str, str], None]]:
+    """Show what is being done: a line that changes; off a terminal a line for each stage.
+
+    Yields:
+        The callback that takes a stage, such as "measuring", and how far it is, such as "3 of 20".
+    """
+    if console.is_terminal:
+        with console.status("") as status:
+            yield lambda stage, detail: status.update(f"{stage} {detail}".rstrip())
+        return
+    shown = ""
+
+    def show(stage: str, detail: str) -> None:
+        nonlocal shown
+        if stage != shown:
+            console.print(stage, markup=False, highlight=False, soft_wrap=True)
+        shown = stage
+
+    yield show
+
+
 def _print_step(console: Console, step: Step) -> None:
     if step.losses:
         text = f"iteration {step.iteration}: {_losses_text(step.losses)}"

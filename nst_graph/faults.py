@@ -48,14 +48,15 @@ class Fault:
         if kind == "missing":
             return ConfigError("is required and missing", where=place, remedy="add it")
         if kind == "literal_error" or kind in _NO_SUCH_KIND:
-            remedy = choices_text(self._value, self._choices())
-            return ConfigError(f"{self._value!r} is not a choice", where=place, remedy=remedy)
+            value = short_repr(self._value)
+            remedy = choices_text(value.strip("'"), self._choices())
+            return ConfigError(f"{value} is not a choice", where=place, remedy=remedy)
         if kind == "value_error":
             what, _, remedy = str(self._item["ctx"]["error"]).partition("; ")
         else:
             what, remedy = self._item["msg"], ""
         return ConfigError(
-            f"{what[:1].lower()}{what[1:]}, got {_short(self._value)}",
+            f"{what[:1].lower()}{what[1:]}, got {short_repr(self._value)}",
             where=place,
             remedy=remedy or self._description(),
         )
@@ -79,8 +80,12 @@ def value_at(section: Any, key: str | int) -> Any:
     return section.get(key) if isinstance(section, Mapping) else None
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def short_repr(value: Any) -> str:
+    """The value as Python writes it, cut to a line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python refuses to print integers of 4300 digits
+        return f"a {type(value).__name__} too long to print"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -1,10 +1,9 @@
-"""Job files: a recipe's settings, overridden by a YAML file, overridden by ``--set``."""
+"""Jobs: a recipe's settings, overridden by job files, overridden by ``--set``."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +13,34 @@ from pydantic import ValidationError
 from nst_graph.config import Job, optimizer_settings
 from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.faults import Fault, value_at
-from nst_graph.recipes import find_recipe
-from nst_graph.yamlfile import Document, KeyPath, parse_yaml, read_yaml
+from nst_graph.jobfile import is_batch, parse_overrides, read_source
+from nst_graph.layering import LOG_INTERVALS, REPLACED_WHOLE, JobSource, Layer
+from nst_graph.recipes import RECIPES, Recipe, find_recipe
+from nst_graph.yamlfile import Document
 
 #: Sections that describe one of several things: another `name` or `kind` starts from its defaults.
 DISCRIMINATORS = {"optimizer": "name", "initial_image": "kind"}
 
-#: Keys of `log` that count iterations, which are another thing with another optimiser.
-LOG_INTERVALS = ("losses_every", "image_every")
-
-#: Mappings of layers: given in a job, they replace the recipe's as a whole.
-REPLACED_WHOLE = ("content_layers", "style_layers")
+#: Stand in for what is missing or wrong while the rest of a job is looked at.
+_STAND_IN = {"content": "embedded:landscape", "style": "embedded:painting"}
 
 
 class InvalidJobError(ConfigError):
-    """Everything that is wrong with one job, in the order of the file."""
-
-    def __init__(self, problems: Sequence[NstGraphError]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
-
-
-@dataclass(frozen=True)
-class JobSource:
-    """Where each value of a job was written, for messages.
+    """Everything that is wrong with one job, in the order of the file.
 
     Attributes:
-        document: the job file, or a stand-in for jobs made in code.
-        overridden: dotted keys given by ``--set``.
+        problems: one by one.
+        rest: the job with the recipe's values in place of those at fault, so that its files can
+            be checked as well; None where nothing sound is left.
     """
 
-    document: Document
-    overridden: frozenset[KeyPath] = field(default_factory=frozenset)
+    def __init__(self, problems: Sequence[NstGraphError], rest: LoadedJob | None = None) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+        self.rest = rest
 
-    def where(self, path: KeyPath) -> str:
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.overridden:
-                return f"--set {'.'.join(map(str, path))}"
-        return self.document.where(path)
-
-    def order(self, path: KeyPath) -> tuple[int, int]:
-        """Sorts messages by their place in the file, those without one last."""
-        return self.document.position(path) or (sys.maxsize, 0)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.problems,)
 
 
 @dataclass(frozen=True)
@@ -70,7 +55,7 @@ class LoadedJob:
 
 
 def load_job(path: Path, overrides: Sequence[str] = ()) -> LoadedJob:
-    """Read, merge and validate a job file.
+    """Read, merge and validate the file of one job.
 
     Args:
         path: a YAML file.
@@ -79,14 +64,20 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> LoadedJob:
     Raises:
         ConfigError: with file, line, column and key; ``InvalidJobError`` names every fault at once.
     """
-    document = read_yaml(path)
-    document.data.setdefault("output", f"runs/{path.stem}")
-    return _complete(document, overrides)
+    source = read_source(path, overrides)
+    if is_batch(source):
+        raise ConfigError(
+            "holds many jobs, and one is needed here",
+            where=str(path),
+            remedy="`nst-graph run`, `validate` and `show-config` take such files",
+        )
+    return complete(source)
 
 
 def make_job(settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> LoadedJob:
     """A complete job from a mapping with the keys of a job file."""
-    return _complete(Document("job", dict(settings)), overrides)
+    layer = Layer(Document("job", dict(settings)), dict(settings))
+    return complete(JobSource((layer,), parse_overrides(overrides)))
 
 
 #: The embedded example, also in configs/demo.yaml: needs no file and no network.
@@ -96,65 +87,74 @@ DEMO: Mapping[str, Any] = {
     "style": "embedded:painting",
     "output": "runs/demo",
     "weights": {"source": "random"},
-    "optimizer": {"steps": 100},
+    "optimizer": {"steps": 100, "learning_rate": 6.0},
 }
 
 
-def _complete(document: Document, overrides: Sequence[str]) -> LoadedJob:
-    changes = dict(map(_parse_override, overrides))
-    given = _changed(document.data, changes)
-    source = JobSource(document, frozenset(changes))
-    if "recipe" not in given:
-        raise ConfigError(
-            "no recipe is named", where=document.name, remedy="add a line such as recipe: coursera"
-        )
+def problems_of(error: NstGraphError) -> tuple[NstGraphError, ...]:
+    """The faults in an error, one by one."""
+    return error.problems if isinstance(error, InvalidJobError) else (error,)
+
+
+def complete(source: JobSource) -> LoadedJob:
+    """Lay the settings over their recipe's, and validate them.
+
+    Raises:
+        InvalidJobError: every fault at once.
+    """
+    recipe, problems = _recipe_of(source)
+    defaults = recipe.settings()
+    given = source.given(defaults)
+    merged = {**_merge(defaults, given), "recipe": recipe.name}
+    faults: list[Fault] = []
     try:
-        recipe = find_recipe(given["recipe"])
-    except ConfigError as error:
-        error.where = source.where(("recipe",))
-        raise
-    settings = recipe.settings()
-    kept = _without_replaced(document.data, settings, changes.get(("optimizer", "name")))
-    merged = _merge(settings, _changed(kept, changes))
-    try:
-        return LoadedJob(Job.model_validate(merged), source)
+        job = Job.model_validate(merged)
     except ValidationError as error:
         faults = [Fault(dict(item), merged) for item in error.errors()]
-        faults.sort(key=lambda fault: source.order(fault.path))
-        problems = [fault.explain(source.where) for fault in faults]
-        raise InvalidJobError(problems) from None
     except RecursionError:
+        name = source.layers[-1].document.name
         raise ConfigError(
-            "contains itself through an alias", where=document.name, remedy="remove the alias"
+            "contains itself through an alias", where=name, remedy="remove the alias"
         ) from None
+    if problems:  # what the optimiser may have depends on the recipe, which is not known
+        faults = [fault for fault in faults if fault.path[:1] != ("optimizer",)]
+    faults.sort(key=lambda fault: source.order(fault.path))
+    problems += [fault.explain(source.where) for fault in faults]
+    if problems:
+        raise InvalidJobError(problems, _rest(merged, defaults, faults, source))
+    return LoadedJob(job, source)
 
 
-def _parse_override(text: str) -> tuple[KeyPath, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not all(key.split(".")):
-        raise ConfigError(
-            f"{text!r} is not of the form key=value",
-            where="--set",
-            remedy="write for example --set optimizer.steps=50",
-        )
-    parsed = parse_yaml(f"value: {value}" if value.strip() else "value: null", f"--set {key}")
-    return tuple(key.split(".")), parsed.data["value"]
+def _recipe_of(source: JobSource) -> tuple[Recipe, list[NstGraphError]]:
+    """The recipe, or one in its place and what is wrong with its name."""
+    name, holder = source.top_level("recipe")
+    stand_in = next(iter(RECIPES.values()))
+    if holder is None:
+        where, remedy = source.layers[-1].where(()), "add a line such as recipe: coursera"
+        return stand_in, [ConfigError("no recipe is named", where=where, remedy=remedy)]
+    try:
+        return find_recipe(name), []
+    except ConfigError as error:
+        error.where = holder.where(("recipe",))
+        return stand_in, [error]
 
 
-def _changed(data: Mapping[str, Any], changes: Mapping[KeyPath, Any]) -> dict[str, Any]:
-    changed = dict(data)
-    for path, value in changes.items():
-        changed = _with_value(changed, path, value)
-    return changed
-
-
-def _with_value(data: Mapping[str, Any], path: KeyPath, value: Any) -> dict[str, Any]:
-    head, *rest = path
-    if not rest:
-        return {**data, str(head): value}
-    inner = data.get(str(head))
-    inner = inner if isinstance(inner, Mapping) else {}
-    return {**data, str(head): _with_value(inner, tuple(rest), value)}
+def _rest(
+    merged: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    faults: Sequence[Fault],
+    source: JobSource,
+) -> LoadedJob | None:
+    instead = {**defaults, **_STAND_IN}
+    sound = dict(merged)
+    for key in {str(fault.path[0]) for fault in faults if fault.path}:
+        sound.pop(key, None)
+        if key in instead:
+            sound[key] = instead[key]
+    try:
+        return LoadedJob(Job.model_validate(sound), source)
+    except (ValidationError, RecursionError):
+        return None
 
 
 def _merge(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,19 +170,6 @@ def _merge(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
-
-
-def _without_replaced(
-    data: Mapping[str, Any], recipe: Mapping[str, Any], chosen: Any
-) -> Mapping[str, Any]:
-    """The file's values, less those of an optimiser in whose place ``--set`` chooses another."""
-    former = value_at(data.get("optimizer"), "name") or recipe["optimizer"]["name"]
-    if chosen is None or chosen == former:
-        return data
-    kept = {key: value for key, value in data.items() if key != "optimizer"}
-    if isinstance(data.get("log"), Mapping):
-        kept["log"] = {key: data["log"][key] for key in data["log"] if key not in LOG_INTERVALS}
-    return kept
 
 
 def _log_for(optimizer: Any, recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,28 +7,42 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from nst_graph.artifacts import RunDirectory, check_output
+from nst_graph.engines import Ingredients, open_engine
 from nst_graph.errors import DivergedError
 from nst_graph.images import Picture
 from nst_graph.jobs import to_yaml
 from nst_graph.objective import Objective
-from nst_graph.optimizers import optimise
 from nst_graph.plan import Plan
 from nst_graph.preprocess import initial_image, to_network, to_pixels
-from nst_graph.problem import Problem
 from nst_graph.session import environment, session_config
 from nst_graph.targets import TargetNetwork, compute_targets
-from nst_graph.types import FloatArray, Step, Targets, VggWeights
+from nst_graph.tensorboard import event_watcher
+from nst_graph.types import FloatArray, Step, StyleTarget, Targets, VggWeights
 from nst_graph.weights import load
 
 #: Called with each Step as it is made; raising from it stops the run.
 Watcher = Callable[[Step], None]
+
+
+@dataclass(frozen=True)
+class Reusable:
+    """What one run can take over from another, so that it is read and computed once.
+
+    Attributes:
+        weights: as loaded; None: to be loaded.
+        style: targets of the style picture, for the plan's style layers, network and weights; None:
+            to be computed.
+    """
+
+    weights: VggWeights | None = None
+    style: Mapping[str, StyleTarget] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,12 +54,14 @@ class RunResult:
         picture: path of the result.
         losses: named terms as last read.
         timings: seconds by stage.
+        reusable: for runs with the same weights or the same style.
     """
 
     directory: Path
     picture: Path
     losses: dict[str, float]
     timings: dict[str, float]
+    reusable: Reusable = field(default=Reusable(), repr=False)
 
 
 class Stopwatch:
@@ -64,13 +80,20 @@ class Stopwatch:
         return time.perf_counter() - self._started
 
 
-def run(plan: Plan, watch: Watcher = lambda step: None, *, overwrite: bool = False) -> RunResult:
+def run(
+    plan: Plan,
+    watch: Watcher = lambda step: None,
+    *,
+    overwrite: bool = False,
+    reuse: Reusable | None = None,
+) -> RunResult:
     """Carry out a plan and write its results.
 
     Args:
         plan: from ``make_plan``.
         watch: sees each Step after the run's directory has recorded it.
         overwrite: replace a run that is in the output directory.
+        reuse: of an earlier run, what is the same in this one.
 
     Raises:
         OutputError: the output directory cannot be used; nothing in it was touched.
@@ -78,34 +101,66 @@ def run(plan: Plan, watch: Watcher = lambda step: None, *, overwrite: bool = Fal
         DivergedError: a loss became NaN or infinite; the last good picture is saved.
     """
     check_output(plan.output, overwrite=overwrite)
-    job, clock = plan.job, Stopwatch()
+    job, clock, reuse = plan.job, Stopwatch(), reuse or Reusable()
     config = session_config(job.session)
     content, style = plan.content.read(), plan.style.read()
     clock.lap("read pictures")
-    weights = load(plan.weights, (content.pixels, style.pixels))
+    weights = reuse.weights or load(plan.weights, (content.pixels, style.pixels))
     clock.lap("load weights")
     facts = _facts(plan, content, style, weights)
     with RunDirectory(plan.output, facts, overwrite=overwrite) as directory:
         directory.save_job(to_yaml(job))
         directory.note(f"weights: {weights.provenance.description}")
-        targets = precompute_targets(plan, content, style, weights, config)
+        ingredients = ingredients_of(plan, content, style, weights, config, reuse.style)
         clock.lap("compute targets")
-        objective = objective_of(plan)
-        initial = initial_image_of(plan, content)
-        with Problem(initial, weights, targets, objective, config) as problem:
+        with (
+            open_engine(job.engine, ingredients, job.session) as engine,
+            event_watcher(directory.path, job, lambda: engine.graph) as watch_events,
+        ):
             recorder = _Recorder(plan, directory, content, style, clock)
             try:
-                for step in optimise(problem, job.optimizer, job.log):
+                for step in engine.optimise(job.optimizer, job.log):
                     recorder.record(step)
+                    watch_events(step)
                     watch(step)
             except (DivergedError, KeyboardInterrupt) as error:
                 recorder.abandon(error)
                 raise
-            return recorder.finish()
+            made = Reusable(weights, ingredients.targets.style)
+            return replace(recorder.finish(), reusable=made)
+
+
+def prepare(plan: Plan) -> Ingredients:
+    """What an engine starts from, for those who make no run directory.
+
+    Raises:
+        WeightsError, PictureError, DeviceError: an input turned out bad when it was read.
+    """
+    content, style = plan.content.read(), plan.style.read()
+    weights = load(plan.weights, (content.pixels, style.pixels))
+    return ingredients_of(plan, content, style, weights, session_config(plan.job.session))
+
+
+def ingredients_of(
+    plan: Plan,
+    content: Picture,
+    style: Picture,
+    weights: VggWeights,
+    config: Any = None,
+    style_targets: Mapping[str, StyleTarget] | None = None,
+) -> Ingredients:
+    """Initial image, kernels, targets and objective; targets that are not given are computed."""
+    targets = precompute_targets(plan, content, style, weights, config, style_targets)
+    return Ingredients(initial_image_of(plan, content), weights, targets, objective_of(plan))
 
 
 def precompute_targets(
-    plan: Plan, content: Picture, style: Picture, weights: VggWeights, config: Any = None
+    plan: Plan,
+    content: Picture,
+    style: Picture,
+    weights: VggWeights,
+    config: Any = None,
+    style_targets: Mapping[str, StyleTarget] | None = None,
 ) -> Targets:
     """Targets of the plan's pictures, by session runs on a network of their own."""
     order = plan.job.network.channel_order
@@ -117,9 +172,10 @@ def precompute_targets(
         plan.job.style_layers,
         config,
     ) as network:
-        return compute_targets(
-            network, to_network(content.pixels, order), to_network(style.pixels, order)
-        )
+        image = to_network(content.pixels, order)
+        if style_targets is not None:
+            return Targets(content=network.content(image), style=style_targets)
+        return compute_targets(network, image, to_network(style.pixels, order))
 
 
 def objective_of(plan: Plan) -> Objective:

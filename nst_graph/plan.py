@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nst_graph.config import Job, Size
-from nst_graph.errors import NstGraphError
-from nst_graph.jobs import InvalidJobError, LoadedJob
+from nst_graph.errors import ConfigError, NstGraphError
+from nst_graph.filenames import fault_of_path
+from nst_graph.jobs import InvalidJobError, LoadedJob, load_job, problems_of
 from nst_graph.sources import PictureSource, check_picture
 from nst_graph.weights import ResolvedWeights, WeightsRequest, resolve
 
@@ -31,6 +32,34 @@ class Plan:
     output: Path
 
 
+def plan_file(path: Path, overrides: Sequence[str] = ()) -> Plan:
+    """Load the file of one job and bind its names; every fault of both is told at once.
+
+    Raises:
+        ConfigError, PictureError, WeightsError: one fault.
+        InvalidJobError: several.
+    """
+    return make_plan(loaded_or_faults(lambda: load_job(path, overrides)))
+
+
+def loaded_or_faults(load: Callable[[], LoadedJob]) -> LoadedJob:
+    """The job that ``load`` returns, its files unchecked.
+
+    Raises:
+        InvalidJobError: it is invalid; the files that it names have been checked as well.
+    """
+    try:
+        return load()
+    except InvalidJobError as error:
+        problems = list(error.problems)
+        if error.rest is not None:
+            try:
+                make_plan(error.rest)
+            except NstGraphError as more:
+                problems += problems_of(more)
+        raise InvalidJobError(problems) from None
+
+
 def make_plan(loaded: LoadedJob) -> Plan:
     """Bind a job's names; TensorFlow is not needed for it.
 
@@ -39,7 +68,9 @@ def make_plan(loaded: LoadedJob) -> Plan:
         InvalidJobError: several, all at once.
     """
     job = loaded.job
-    problems: list[NstGraphError] = []
+    problems = _faults_of_names(loaded)
+    if problems:
+        raise InvalidJobError(problems)
 
     def attempt(make: Callable[[], object]) -> object:
         try:
@@ -64,6 +95,25 @@ def make_plan(loaded: LoadedJob) -> Plan:
     assert isinstance(style, PictureSource)
     assert isinstance(weights, ResolvedWeights)
     return Plan(job, content, style, weights, job.output_directory)
+
+
+def _faults_of_names(loaded: LoadedJob) -> list[NstGraphError]:
+    """Strings that no file system takes, so that nothing further on has to expect them."""
+    job = loaded.job
+    names = {
+        ("output",): job.output,
+        ("content",): job.content,
+        ("style",): job.style,
+        ("weights", "path"): job.weights.path or "",
+        ("weights", "directory"): job.weights.directory,
+    }
+    return [
+        ConfigError(
+            f"{name[:40]!a} {fault_of_path(name)}", where=loaded.where(*key), remedy="correct it"
+        )
+        for key, name in names.items()
+        if fault_of_path(name)
+    ]
 
 
 def _style_size(job: Job, content: PictureSource | None) -> Size | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from nst_graph import embedded, images
 from nst_graph.config import LARGEST_SIDE, SMALLEST_SIDE, Size
@@ -29,9 +31,7 @@ class PictureSource:
     def read(self) -> images.Picture:
         """The picture at ``shape``; its digest is that of the file, or of the drawn pixels."""
         if self.name.startswith(EMBEDDED_PREFIX):
-            pixels = embedded.draw(self.name.removeprefix(EMBEDDED_PREFIX), *self.shape)
-            digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-            return images.Picture(pixels, digest, self.name, ("drawn by nst_graph",))
+            return _drawn(self.name, self.shape)
         picture = images.read_picture(self.name)
         resized = images.resize(picture.pixels, self.shape, self.resize_method)
         height, width = picture.pixels.shape[:2]
@@ -43,6 +43,32 @@ class PictureSource:
                 f"({self.resize_method})",
             )
         return images.Picture(resized, picture.sha256, picture.path, notes, picture.icc_profile)
+
+    def digest(self) -> str:
+        """SHA-256 as ``read`` would give it, without decoding a file.
+
+        Raises:
+            PictureError: the file cannot be read.
+        """
+        if self.name.startswith(EMBEDDED_PREFIX):
+            return _drawn(self.name, self.shape).sha256
+        try:
+            return hashlib.sha256(Path(self.name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise PictureError(
+                f"cannot be read ({error.strerror})",
+                where=self.name,
+                remedy="check the path and its permissions",
+            ) from None
+
+
+@lru_cache(maxsize=4)
+def _drawn(name: str, shape: tuple[int, int]) -> images.Picture:
+    """Drawing takes about a second, and the jobs of a batch draw the same picture."""
+    pixels = embedded.draw(name.removeprefix(EMBEDDED_PREFIX), *shape)
+    pixels.flags.writeable = False
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    return images.Picture(pixels, digest, name, ("drawn by nst_graph",))
 
 
 def check_picture(name: str, size: Size | None, resize_method: str, where: str) -> PictureSource:

@@ -17,6 +17,10 @@ KeyPath = tuple[str | int, ...]
 #: A job is a page of text; a file beyond this is something else.
 MAX_BYTES = 1_000_000
 
+#: Keys and list items of a file once its aliases are written out. A page of aliases of aliases
+#: can stand for more of them than there is memory.
+MAX_VALUES = 100_000
+
 
 @dataclass(frozen=True)
 class Document:
@@ -110,10 +114,13 @@ def read_yaml(path: Path) -> Document:
 
 def parse_yaml(text: str, name: str) -> Document:
     """Parse YAML text whose top level is a mapping; ``name`` stands for the file in messages."""
+    positions: dict[KeyPath, tuple[int, int]] = {}
     try:
         loader = _Loader(text)
         try:
             root = loader.get_single_node()
+            if root is not None:
+                _note_positions(root, (), positions, frozenset())
             data = None if root is None else loader.construct_document(root)
         finally:
             loader.dispose()
@@ -133,9 +140,6 @@ def parse_yaml(text: str, name: str) -> Document:
         raise ConfigError(
             f"is {kind}", where=name, remedy="a job file is a list of `key: value` lines"
         )
-    positions: dict[KeyPath, tuple[int, int]] = {}
-    if root is not None:
-        _note_positions(root, (), positions, set())
     return Document(name, data, positions)
 
 
@@ -153,19 +157,31 @@ def _one_line(text: str) -> str:
 
 
 def _note_positions(
-    node: yaml.Node, path: KeyPath, positions: dict[KeyPath, tuple[int, int]], above: set[int]
+    node: yaml.Node,
+    path: KeyPath,
+    positions: dict[KeyPath, tuple[int, int]],
+    above: frozenset[int],
 ) -> None:
-    """Walk the node tree; ``above`` stops an alias that contains itself."""
+    """Walk the node tree, aliases included; ``above`` stops one that contains itself."""
     if id(node) in above:
         return
-    above = above | {id(node)}
+    items: list[tuple[str | int, yaml.Mark, yaml.Node]]
     if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*path, key.value if isinstance(key.value, str) else str(key.value))
-            positions[here] = (key.start_mark.line + 1, key.start_mark.column + 1)
-            _note_positions(value, here, positions, above)
+        items = [(_key_text(key), key.start_mark, value) for key, value in node.value]
     elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            item = (*path, index)
-            positions[item] = (value.start_mark.line + 1, value.start_mark.column + 1)
-            _note_positions(value, item, positions, above)
+        items = [(index, value.start_mark, value) for index, value in enumerate(node.value)]
+    else:
+        return
+    for key, mark, value in items:
+        here = (*path, key)
+        positions[here] = (mark.line + 1, mark.column + 1)
+        if len(positions) > MAX_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"with its aliases written out, the file has over {MAX_VALUES} values",
+                problem_mark=mark,
+            )
+        _note_positions(value, here, positions, above | {id(node)})
+
+
+def _key_text(key: yaml.Node) -> str:
+    return key.value if isinstance(key, yaml.ScalarNode) else ""

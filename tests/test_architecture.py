@@ -15,13 +15,15 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nst_graph"
 #: that does not import it back.
 ROWS = (
     ("errors", "layers", "types"),
-    ("files", "config", "yamlfile", "images", "montage", "preprocess", "embedded", "variables"),
+    ("files", "filenames", "config", "yamlfile", "images", "montage", "preprocess", "embedded"),
+    ("variables",),
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),
-    ("session", "targets", "problem", "jobs", "op_seeds"),
-    ("optimizers", "artifacts", "plan"),
-    ("pipeline", "console"),
-    ("reproduce",),
+    ("session", "targets", "objective", "problem", "op_seeds"),
+    ("faults", "layering", "jobfile", "jobs", "sweep"),
+    ("optimizers", "engines", "artifacts", "contact_sheet", "plan", "schema", "tensorboard"),
+    ("pipeline", "console", "inspection"),
+    ("reproduce", "compare", "estimate", "batch"),
     ("cli",),
 )
 

@@ -122,10 +122,11 @@ def test_missing_pictures_and_recipe(tmp_path: Path) -> None:
     ]
     with pytest.raises(ConfigError, match="no recipe"):
         load_job(write(tmp_path, "content: a\nstyle: b\n"))
-    with pytest.raises(ConfigError) as unknown:
+    with pytest.raises(InvalidJobError) as unknown:
         load_job(write(tmp_path, "recipe: corsera\n"))
-    assert unknown.value.where == f"{tmp_path / 'job.yaml'}:1:1: recipe"
-    assert "did you mean 'coursera'?" in unknown.value.remedy
+    assert unknown.value.problems[0].where == f"{tmp_path / 'job.yaml'}:1:1: recipe"
+    assert "did you mean 'coursera'?" in unknown.value.problems[0].remedy
+    assert len(unknown.value.problems) == 3
 
 
 def test_faults_of_set_name_the_option() -> None:

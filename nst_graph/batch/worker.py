@@ -1,0 +1,62 @@
+"""The process that carries out jobs of a batch: plans come in through a pipe, reports go out."""
+
+from __future__ import annotations
+
+import os
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+#: What a worker says first: it can be given a job, and be interrupted.
+READY = "ready"
+
+
+def work(connection: Connection, threads: int, log: Path) -> None:
+    """Carry out plans until None comes, the pipe is closed, or SIGINT.
+
+    Args:
+        connection: receives (index, plan) or None; sends ``READY``, then Progress and Outcomes.
+        threads: for jobs that do not set ``session.threads``.
+        log: takes what libraries write to standard output and error.
+    """
+    _redirect(log)
+    # TensorFlow takes these where a session does not set its threads. They are no part of the job:
+    # its digest must not depend on the number of workers.
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+    from threadpoolctl import threadpool_limits
+
+    try:
+        signal.signal(signal.SIGINT, _interrupt_once)
+        if hasattr(signal, "pthread_sigmask"):  # the batch starts its workers with it blocked
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        with threadpool_limits(limits=threads):
+            _serve(connection)
+    except (KeyboardInterrupt, EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+def _serve(connection: Connection) -> None:
+    from nst_graph.batch.work import Shelf, perform
+
+    shelf = Shelf()
+    connection.send(READY)
+    while (task := connection.recv()) is not None:
+        index, plan = task
+        outcome = perform(index, plan, shelf, connection.send)
+        connection.send(outcome)
+        if outcome.status == "interrupted":
+            return
+
+
+def _interrupt_once(signum: int, frame: Any) -> None:
+    """A second SIGINT must not stop the writing that the first one began."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _redirect(log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
