@@ -28,7 +28,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --durations=15
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -37,7 +37,8 @@ check: $(INSTALLED)
 	$(BIN)/pytest -m 'not slow and not tensorflow'
 
 bench: $(INSTALLED)
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/lbfgs_overhead.py
+	$(BIN)/python benchmarks/adam_vs_lbfgs.py
 
 lessons: $(INSTALLED)
 	$(BIN)/python docs/lessons/execute.py

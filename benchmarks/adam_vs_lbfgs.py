@@ -1,9 +1,10 @@
 """How many evaluations L-BFGS needs to reach the loss of 200 Adam steps.
 
+    python benchmarks/adam_vs_lbfgs.py
     python benchmarks/adam_vs_lbfgs.py louvre_small.jpg monet.jpg --weights pretrained/FILE \\
         [--set KEY=VALUE ...]
 
-The Coursera recipe. One Adam step is one evaluation of loss and gradient too, so that the two
+The Coursera recipe; without arguments on the embedded pictures at 128 pixels. One Adam step is one evaluation of loss and gradient too, so that the two
 counts are of the same work; L-BFGS is run in segments of 20 and as one long run.
 """
 
@@ -59,13 +60,15 @@ class Comparison:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("content")
-    parser.add_argument("style")
-    parser.add_argument("--weights", required=True, help="a .mat or .h5 file")
+    parser.add_argument("content", nargs="?", default="embedded:landscape")
+    parser.add_argument("style", nargs="?", default="embedded:painting")
+    parser.add_argument("--weights", help="a .mat or .h5 file; by default what is in pretrained/")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     arguments = parser.parse_args()
     pictures = {"content": arguments.content, "style": arguments.style, "output": "unused"}
     settings = {"recipe": "coursera", **pictures, "weights": {"path": arguments.weights}}
+    if arguments.content.startswith("embedded:"):
+        settings["size"] = 128
     plan = make_plan(make_job(settings, arguments.settings))
     comparison = Comparison(plan)
 

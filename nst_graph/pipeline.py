@@ -117,6 +117,7 @@ def run(
             open_engine(job.engine, ingredients, job.session) as engine,
             event_watcher(directory.path, job, lambda: engine.graph) as watch_events,
         ):
+            clock.lap("build")
             recorder = _Recorder(plan, directory, content, style, clock)
             try:
                 for step in engine.optimise(job.optimizer, job.log):
@@ -212,7 +213,7 @@ class _Recorder:
 
     def record(self, step: Step) -> None:
         if self._steps == 0:
-            self._clock.lap("build and first step")
+            self._clock.lap("first step")
         self._steps += 1
         if step.status is not None:
             self._segments[step.status] += 1

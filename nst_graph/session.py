@@ -65,7 +65,9 @@ def environment(settings: SessionSettings) -> dict[str, Any]:
     return {
         "device": device,
         "device_names": [detail.get("device_name", "GPU") for detail in details],
-        "threads": settings.threads or os.cpu_count(),
+        "threads": settings.threads
+        or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0))
+        or os.cpu_count(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "tensorflow": tf.__version__,
     }

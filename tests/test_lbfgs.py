@@ -417,15 +417,9 @@ def check_and_print(start: float, steps: list[Step]) -> None:
         print(f"{step.evaluations} evaluations: {step.losses['total']:.6g} ({step.status})")
 
 
-def test_real_kernels_at_a_quarter_of_the_size(reference: Path) -> None:
-    start, steps = run_on_the_books_pictures(reference, (100, 95), segments=2)
-    check_and_print(start, steps)
-    assert steps[0].losses["total"] < 0.6 * start
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
 def test_five_segments_on_the_books_pictures(reference: Path) -> None:
-    start, steps = run_on_the_books_pictures(reference, (400, 381), segments=5)
+    """At 0.4 of the book's size; configs/keras_blog.yaml runs the whole of it."""
+    start, steps = run_on_the_books_pictures(reference, (160, 152), segments=5)
     check_and_print(start, steps)
     assert len(steps) == 5
+    assert steps[0].losses["total"] < 0.9 * start

@@ -150,9 +150,9 @@ assert python_calls == {"graph": 1, "function": 1, "eager": STEPS}
 # ## The same numbers?
 #
 # To 1e-4, yes, but the difference grows with every step. Is that chaos, or has it a cause? Adam's
-# rate holds 1 - 0.999^t, in float32 the difference of two nearly equal numbers. TF1 keeps the power
-# in a variable, which it multiplies by 0.999 after each step; Keras computes `pow(0.999, t)`. The
-# last bits of the powers differ, and then the rates, by about 1e-5 at some t. Eager mode with TF1's
+# rule needs 1 - 0.999 and 1 - 0.999^t. TF1 computes both in float32, where 1 - 0.999 is 0.00099999,
+# and keeps the power in a variable that it multiplies by 0.999 after each step; Keras takes 1 - 0.999
+# from Python and calls `pow(0.999, t)`. The steps differ by about 1e-5 for it. Eager mode with TF1's
 # arithmetic settles it.
 
 
