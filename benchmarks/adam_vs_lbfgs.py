@@ -4,8 +4,9 @@
     python benchmarks/adam_vs_lbfgs.py louvre_small.jpg monet.jpg --weights pretrained/FILE \\
         [--set KEY=VALUE ...]
 
-The Coursera recipe; without arguments on the embedded pictures at 128 pixels. One Adam step is one evaluation of loss and gradient too, so that the two
-counts are of the same work; L-BFGS is run in segments of 20 and as one long run.
+The Coursera recipe; without arguments on the embedded pictures at 128 pixels. One Adam step is one
+evaluation of loss and gradient too, so that the two counts are of the same work; L-BFGS is run in
+segments of 20 and as one long run.
 """
 
 from __future__ import annotations

@@ -150,10 +150,10 @@ assert python_calls == {"graph": 1, "function": 1, "eager": STEPS}
 # ## The same numbers?
 #
 # To 1e-4, yes, but the difference grows with every step. Is that chaos, or has it a cause? Adam's
-# rule needs 1 - 0.999 and 1 - 0.999^t. TF1 computes both in float32, where 1 - 0.999 is 0.00099999,
-# and keeps the power in a variable that it multiplies by 0.999 after each step; Keras takes 1 - 0.999
-# from Python and calls `pow(0.999, t)`. The steps differ by about 1e-5 for it. Eager mode with TF1's
-# arithmetic settles it.
+# rule needs 1 - 0.999 and 1 - 0.999^t. TF1 computes both in float32, where 1 - 0.999 is
+# 0.00099999, and keeps the power in a variable that it multiplies by 0.999 after each step; Keras
+# takes 1 - 0.999 from Python and calls `pow(0.999, t)`. The steps differ by about 1e-5 for it.
+# Eager mode with TF1's arithmetic settles it.
 
 
 # %%
