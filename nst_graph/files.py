@@ -41,6 +41,20 @@ def replace_file(path: Path, data: bytes) -> None:
         ) from None
 
 
+def make_directory(path: Path, remedy: str) -> None:
+    """Make a directory, and those above it, where they are not there.
+
+    Raises:
+        OutputError: it cannot be made; ``remedy`` says what to do.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be made ({error.strerror})", where=str(path), remedy=remedy
+        ) from None
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write indented JSON, whole or not at all."""
     replace_file(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())

@@ -19,7 +19,7 @@ MEAN_RGB = np.array((123.68, 116.779, 103.939), np.float32)
 
 POOLINGS = [(pooling, padding) for pooling in ("avg", "max") for padding in ("SAME", "VALID")]
 
-#: content, style, total variation weights and share of a style layer, as PUBLISHED.md has them.
+#: content, style, total variation weights and share of a style layer, as published.
 PUBLISHED_WEIGHTS = {
     "coursera": (10, 40, 0, 0.2),
     "keras_blog": (0.025, 1.0, 1.0, 0.2),

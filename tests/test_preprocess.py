@@ -17,7 +17,7 @@ from nst_graph.preprocess import (
     to_pixels,
 )
 
-#: PUBLISHED.md: first values of the assignment's noise and of its initial image.
+#: First values of the assignment's noise and of its initial image.
 NOISE = (-8.363811, 0.43310422, 15.717878)
 INITIAL = (-44.4902868, -22.4517372, 14.2551258)
 

@@ -12,8 +12,8 @@ from typing import Any
 from nst_graph.batch.checks import PlannedBatch, PlannedJob
 from nst_graph.batch.outcome import Outcome
 from nst_graph.contact_sheet import blank, contact_sheet, stamp
-from nst_graph.errors import OutputError, PictureError
-from nst_graph.files import replace_file
+from nst_graph.errors import PictureError
+from nst_graph.files import make_directory, replace_file
 from nst_graph.images import read_picture, write_picture
 
 #: Columns before those of the keys that a sweep varies.
@@ -33,14 +33,7 @@ def write_summary(planned: PlannedBatch, outcomes: Sequence[Outcome]) -> tuple[P
         OutputError: they cannot be written.
     """
     directory = planned.batch.output
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot be made ({error.strerror})",
-            where=str(directory),
-            remedy="choose another directory with --set output=DIR",
-        ) from None
+    make_directory(directory, "choose another directory with --set output=DIR")
     table = directory / "summary.csv"
     replace_file(table, _table(planned, outcomes).encode())
     if not any(outcome.picture for outcome in outcomes):

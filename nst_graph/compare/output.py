@@ -7,8 +7,7 @@ from pathlib import Path
 from nst_graph.compare.comparison import Comparison
 from nst_graph.compare.page import as_page
 from nst_graph.compare.request import JSON_NAME, PAGE_NAME
-from nst_graph.errors import OutputError
-from nst_graph.files import replace_file, write_json
+from nst_graph.files import make_directory, replace_file, write_json
 
 
 def write_comparison(comparison: Comparison, directory: Path) -> Path:
@@ -21,14 +20,7 @@ def write_comparison(comparison: Comparison, directory: Path) -> Path:
     Raises:
         OutputError: it cannot be written.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot be made ({error.strerror})",
-            where=str(directory),
-            remedy="choose another directory with --output",
-        ) from None
+    make_directory(directory, "choose another directory with --output")
     page = directory / PAGE_NAME
     replace_file(page, as_page(comparison).encode())
     write_json(directory / JSON_NAME, comparison.as_dict())
