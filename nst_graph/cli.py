@@ -219,10 +219,9 @@ def compare(
 ) -> None:
     """Run a job's first steps in each engine: what costs what, and are the numbers the same?"""
     from nst_graph.compare.request import make_request
-    from nst_graph.jobs import load_job
-    from nst_graph.plan import make_plan
+    from nst_graph.plan import plan_file
 
-    plan = make_plan(load_job(job, overrides or []))
+    plan = plan_file(job, overrides or [])
     names = [name.strip() for name in engines.split(",")]
     request = make_request(plan, names, steps, output, overwrite=overwrite)
     with _quiet_import():
@@ -255,10 +254,9 @@ def inspect(
     """Say what a job costs, without running it: layers, memory, arithmetic, operations."""
     from nst_graph.files import write_json
     from nst_graph.inspection import as_tables, inspect_job
-    from nst_graph.jobs import load_job
-    from nst_graph.plan import make_plan
+    from nst_graph.plan import plan_file
 
-    plan = make_plan(load_job(job, overrides or []))
+    plan = plan_file(job, overrides or [])
     with _quiet_import():
         found = inspect_job(plan)
     from rich.console import Console
