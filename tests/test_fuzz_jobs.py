@@ -13,7 +13,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nst_graph import cli
+from nst_graph.cli import checking
 from nst_graph.layers import ACTIVATIONS
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -91,7 +91,7 @@ def validate(path: Path) -> tuple[int, str]:
     error, code = io.StringIO(), 0
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(error):
         try:
-            cli.validate([path])
+            checking.validate([path])
         except typer.Exit as ended:
             code = ended.exit_code
     return code, error.getvalue()

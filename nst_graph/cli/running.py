@@ -1,0 +1,114 @@
+"""Commands that make pictures: run and demo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nst_graph.cli.base import INTERRUPTED, OverwriteOption, SetOption, app, quiet_import
+
+if TYPE_CHECKING:
+    from nst_graph.batch import Batch
+    from nst_graph.jobs import LoadedJob
+
+
+@app.command()
+def run(
+    job: Annotated[Path, typer.Argument(help="A job or batch file: configs/coursera.yaml.")],
+    overrides: SetOption = None,
+    overwrite: OverwriteOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the jobs, their time and memory.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=1024, help="Processes that share the jobs of a batch.")
+    ] = 1,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Start no other job once one has failed.")
+    ] = False,
+) -> None:
+    """Run a job, or the jobs of a batch file that are not finished; exit 1 if some failed."""
+    from nst_graph.batch import load_batch
+
+    batch = load_batch(job, overrides or [])
+    if dry_run:
+        _list_jobs(batch, overwrite=overwrite, workers=workers)
+    elif batch.single:
+        _run(batch.jobs[0].loaded, overwrite=overwrite)
+    else:
+        _run_batch(batch, overwrite=overwrite, workers=workers, fail_fast=fail_fast)
+
+
+@app.command()
+def demo(
+    overrides: SetOption = None,
+) -> None:
+    """Run the embedded example: no file and no network needed. Results go to runs/demo."""
+    from nst_graph.jobs import DEMO, make_job
+
+    _run(make_job(DEMO, overrides or []), overwrite=True)
+
+
+def _run(loaded: LoadedJob, *, overwrite: bool) -> None:
+    from nst_graph.artifacts import check_output
+    from nst_graph.batch.display import plan_text
+    from nst_graph.plan import make_plan
+
+    plan = make_plan(loaded)
+    check_output(plan.output, overwrite=overwrite)
+    if plan.weights.notice:
+        print(f"notice: {plan.weights.notice}", file=sys.stderr)
+    print(plan_text(plan))
+    with quiet_import():
+        from nst_graph.pipeline import run as run_plan
+    from rich.console import Console
+
+    from nst_graph.console import step_progress
+
+    try:
+        with step_progress(Console(stderr=True), plan.job.optimizer.budget) as watch:
+            result = run_plan(plan, watch, overwrite=overwrite)
+    except KeyboardInterrupt:
+        print(f"interrupted; the last picture is in {plan.output}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    seconds = sum(result.timings.values())
+    print(f"{result.picture}: total loss {result.losses['total']:.6g}, {seconds:.0f} s")
+
+
+def _list_jobs(batch: Batch, *, overwrite: bool, workers: int) -> None:
+    from nst_graph.batch import check_states, plan_batch
+    from nst_graph.batch.display import listing
+    from nst_graph.estimate import estimate, machine_speed
+
+    planned = plan_batch(batch)
+    states = check_states(planned, overwrite=overwrite)
+    estimates = [estimate(job.plan) for job in planned.jobs]
+    for line in listing(planned, states, estimates, machine_speed(), workers):
+        print(line)
+
+
+def _run_batch(batch: Batch, *, overwrite: bool, workers: int, fail_fast: bool) -> None:
+    from rich.console import Console
+
+    from nst_graph.batch import RunState, check_states, plan_batch, run_batch
+    from nst_graph.batch.display import batch_progress, closing_lines
+
+    planned = plan_batch(batch)
+    states = check_states(planned, overwrite=overwrite)
+    for notice in dict.fromkeys(job.plan.weights.notice for job in planned.jobs):
+        if notice:
+            print(f"notice: {notice}", file=sys.stderr)
+    if workers == 1 and any(state is not RunState.FINISHED for state in states):
+        with quiet_import():
+            from nst_graph import pipeline as _pipeline  # noqa: F401
+    with batch_progress(Console(stderr=True), planned) as watch:
+        report = run_batch(planned, states, watch, workers=workers, fail_fast=fail_fast)
+    for line in closing_lines(planned, report):
+        print(line)
+    if report.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if report.count("finished") + report.count("skipped") < len(report.outcomes):
+        raise typer.Exit(1)
