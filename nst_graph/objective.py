@@ -65,6 +65,34 @@ def loss_terms(
     targets: TargetTensors,
     objective: Objective,
 ) -> dict[str, tf.Tensor]:
+    """The terms of ``combined_terms``, from activations.
+
+    Args:
+        image: the network's input, [1, height, width, 3].
+        activations: of ``image``, by canonical layer name.
+        targets: for the objective's layers.
+        objective: formulas and weights.
+    """
+    content_loss = CONTENT_LOSSES[objective.losses.content]
+    with tf1.name_scope("content_loss"):
+        content = {
+            name: content_loss(activations[name], targets.content[name])
+            for name in objective.content_layers
+        }
+    with tf1.name_scope("gram_matrices"):
+        grams = {name: gram_matrix(activations[name]) for name in objective.style_layers}
+    positions = {name: _positions(activations[name]) for name in objective.style_layers}
+    return combined_terms(image, content, grams, positions, targets, objective)
+
+
+def combined_terms(
+    image: tf.Tensor,
+    content: Mapping[str, tf.Tensor],
+    grams: Mapping[str, tf.Tensor],
+    positions: Mapping[str, int],
+    targets: TargetTensors,
+    objective: Objective,
+) -> dict[str, tf.Tensor]:
     """Named scalars: "total", "content", "style", "total_variation" where there is one, and each
     layer's own loss before its coefficient, as "content/relu4_2" or "style/relu1_1".
 
@@ -73,21 +101,24 @@ def loss_terms(
 
     Args:
         image: the network's input, [1, height, width, 3].
-        activations: of ``image``, by canonical layer name.
+        content: loss of each content layer.
+        grams: unnormalised Gram matrix of each style layer, [channels, channels].
+        positions: height * width of each style layer's activation.
         targets: for the objective's layers.
         objective: formulas and weights.
     """
     losses = objective.losses
-    terms: dict[str, tf.Tensor] = {}
-    with tf1.name_scope("content_loss"):
-        for name in objective.content_layers:
-            content_loss = CONTENT_LOSSES[losses.content]
-            terms[f"content/{name}"] = content_loss(activations[name], targets.content[name])
+    terms = {f"content/{name}": content[name] for name in objective.content_layers}
+    with tf1.name_scope("content_loss/"):
         terms["content"] = _weighted_sum(terms, "content", objective.content_layers)
     with tf1.name_scope("style_loss"):
-        for name in objective.style_layers:
-            shape = _style_shape(image, activations[name], targets.style_positions[name])
-            gram = gram_matrix(activations[name])
+        for name, gram in grams.items():
+            shape = StyleShape(
+                channels=gram.shape[-1],
+                positions=positions[name],
+                style_positions=targets.style_positions[name],
+                image_positions=_positions(image),
+            )
             terms[f"style/{name}"] = STYLE_LOSSES[losses.style](gram, targets.grams[name], shape)
         terms["style"] = _weighted_sum(terms, "style", objective.style_layers)
     if losses.total_variation is not None:
@@ -100,10 +131,10 @@ def loss_terms(
     return {"total": total, **terms}
 
 
-def _style_shape(image: tf.Tensor, activation: tf.Tensor, style_positions: int) -> StyleShape:
-    _, height, width, channels = activation.shape.as_list()
-    _, rows, columns, _ = image.shape.as_list()
-    return StyleShape(channels, height * width, style_positions, rows * columns)
+def _positions(activation: tf.Tensor) -> int:
+    _, height, width, _ = activation.shape.as_list()
+    positions: int = height * width
+    return positions
 
 
 def _weighted_sum(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,15 +36,17 @@ def build_terms(
         targets: by canonical layer name.
         objective: formulas and weights.
     """
-    return loss_terms(
-        image, network.activations, _target_tensors(targets, network, objective), objective
-    )
+    held = target_tensors(targets, image.dtype, objective, network.initial_values)
+    return loss_terms(image, network.activations, held, objective)
 
 
-def _target_tensors(targets: Targets, network: Vgg19, objective: Objective) -> TargetTensors:
+def target_tensors(
+    targets: Targets, dtype: tf.DType, objective: Objective, initial_values: InitialValues
+) -> TargetTensors:
+    """Targets held by variables of the default graph; ``initial_values`` gain what to feed."""
+
     def hold(kind: str, name: str, value: npt.NDArray[np.floating]) -> tf.Tensor:
-        dtype = network[name].dtype
-        return fed_variable(f"{kind}/{name}", value, dtype, network.initial_values).read_value()
+        return fed_variable(f"{kind}/{name}", value, dtype, initial_values).read_value()
 
     with tf1.variable_scope("targets"):
         return TargetTensors(
@@ -54,6 +57,36 @@ def _target_tensors(targets: Targets, network: Vgg19, objective: Objective) -> T
             {name: hold("gram", name, targets.style[name].gram) for name in objective.style_layers},
             {name: targets.style[name].positions for name in objective.style_layers},
         )
+
+
+@dataclass(frozen=True)
+class BuiltStep:
+    """What a step computes, as tensors of the default graph.
+
+    Attributes:
+        terms: named scalars, "total" among them, as of ``loss_terms``.
+        gradient: of "total" with respect to the image, of its shape and dtype.
+        initial_values: what to feed to the run of the variables' initializer.
+    """
+
+    terms: Mapping[str, tf.Tensor]
+    gradient: tf.Tensor
+    initial_values: InitialValues
+
+
+#: Builds loss and gradient of an image [1, height, width, 3] in the default graph.
+StepBuilder = Callable[[tf.Tensor, VggWeights, Targets, Objective], BuiltStep]
+
+
+def build_step(
+    image: tf.Tensor, weights: VggWeights, targets: Targets, objective: Objective
+) -> BuiltStep:
+    """The reference: network and losses as they are defined, the gradient by TensorFlow."""
+    network = build_network(image, weights, objective)
+    terms = build_terms(image, network, targets, objective)
+    with tf1.name_scope("gradient"):
+        (gradient,) = tf1.gradients(terms["total"], [image])
+    return BuiltStep(terms, gradient, network.initial_values)
 
 
 class Problem:
@@ -82,6 +115,7 @@ class Problem:
         targets: Targets,
         objective: Objective,
         config: Any = None,
+        build: StepBuilder = build_step,
     ) -> None:
         self._config = config
         self._session: Any = None
@@ -93,11 +127,9 @@ class Problem:
             self.network_input = tf1.placeholder_with_default(
                 self.image.read_value(), initial.shape, name="network_input"
             )
-            network = build_network(self.network_input, weights, objective)
-            self.terms = build_terms(self.network_input, network, targets, objective)
-            with tf1.name_scope("gradient"):
-                (self.gradient,) = tf1.gradients(self.terms["total"], [self.network_input])
-        self._initial_values: InitialValues = {**own_values, **network.initial_values}
+            step = build(self.network_input, weights, targets, objective)
+        self.terms, self.gradient = step.terms, step.gradient
+        self._initial_values: InitialValues = {**own_values, **step.initial_values}
 
     def __enter__(self) -> Problem:
         return self
