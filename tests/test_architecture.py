@@ -15,7 +15,17 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nst_graph"
 #: that does not import it back.
 ROWS = (
     ("errors", "layers", "types"),
-    ("files", "filenames", "config", "yamlfile", "images", "montage", "preprocess", "embedded"),
+    (
+        "files",
+        "filenames",
+        "config",
+        "yamlfile",
+        "images",
+        "montage",
+        "preprocess",
+        "embedded",
+        "cache_directory",
+    ),
     ("variables",),
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),

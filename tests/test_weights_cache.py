@@ -12,16 +12,16 @@ import matwriter
 import numpy as np
 import pytest
 
+from nst_graph.cache_directory import CACHE_VARIABLE, default_cache_directory
 from nst_graph.errors import WeightsError
 from nst_graph.layers import CONVOLUTIONS
 from nst_graph.weights import WeightsRequest, load, resolve
 from nst_graph.weights import cache as cache_module
 from nst_graph.weights.cache import (
-    CACHE_VARIABLE,
     FileStamp,
     WeightsCache,
     check_unchanged,
-    default_cache_directory,
+    entry_of,
     pack,
     unpack,
 )
@@ -98,7 +98,7 @@ def test_a_damaged_entry_is_discarded_and_built_again(
     cache: WeightsCache, convolutions: Convolutions, content: bytes
 ) -> None:
     cache.directory.mkdir(parents=True)
-    place = cache._place_of(KEY)
+    place = cache.directory / entry_of(KEY)
     place.write_bytes(content)
     assert cache.load(KEY) is None
     assert not place.exists()
@@ -106,13 +106,13 @@ def test_a_damaged_entry_is_discarded_and_built_again(
 
 def test_a_truncated_entry_is_discarded(cache: WeightsCache, packed: bytes) -> None:
     cache.directory.mkdir(parents=True)
-    cache._place_of(KEY).write_bytes(packed[: len(packed) // 2])
+    (cache.directory / entry_of(KEY)).write_bytes(packed[: len(packed) // 2])
     assert cache.load(KEY) is None
 
 
 def test_an_entry_of_another_file_is_discarded(cache: WeightsCache, packed: bytes) -> None:
     cache.directory.mkdir(parents=True)
-    cache._place_of("cd" * 32).write_bytes(packed)
+    (cache.directory / entry_of("cd" * 32)).write_bytes(packed)
     assert cache.load("cd" * 32) is None
 
 

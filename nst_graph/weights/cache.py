@@ -2,20 +2,14 @@
 
 Files of convolutions are uncompressed .npz named by the SHA-256 of the weights file they came from.
 The zip container holds a CRC-32 of every array, checked on each load: a damaged entry is discarded
-and built again. Entries are written beside their place and renamed into it, so that a reader or a
-second process never sees half of one. A cache that cannot be written costs time, never a run.
+and built again.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import os
 import re
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -23,32 +17,19 @@ from typing import BinaryIO
 
 import numpy as np
 
+from nst_graph.cache_directory import CacheDirectory
 from nst_graph.errors import WeightsError
 from nst_graph.layers import CONVOLUTIONS, kernel_shape
 from nst_graph.types import ChannelOrder
 from nst_graph.weights.convolutions import Convolutions
 from nst_graph.weights.known_files import FileDigests, digests_of_file
 
-_LOG = logging.getLogger(__name__)
-
-#: Environment variable that names another cache directory.
-CACHE_VARIABLE = "NST_GRAPH_CACHE"
 _FORMAT = 1
+#: Convolutions of a dozen weights files; more are hardly in use at the same time.
+_LARGEST_BYTES = 1 << 30
 #: A file younger than this when hashed may change again within one tick of its time stamp.
 _SETTLED_NS = 2_000_000_000
-_TEMPORARY = ".writing-"
-_ABANDONED_SECONDS = 3600.0
 _SHA256, _MD5 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
-
-
-def default_cache_directory() -> Path:
-    """``$NST_GRAPH_CACHE``, or the user's cache directory for nst_graph (platformdirs)."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("nst_graph", appauthor=False)
 
 
 def pack(file: BinaryIO, convolutions: Convolutions, sha256: str) -> None:
@@ -129,7 +110,8 @@ class WeightsCache:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.directory = (directory or default_cache_directory()) / "weights"
+        self._cache = CacheDirectory("weights", _LARGEST_BYTES, directory)
+        self.directory = self._cache.path
 
     def digests(self, path: Path) -> FileDigests:
         """SHA-256 and MD5 of ``path``; read from the index if the file is as it was when hashed.
@@ -141,57 +123,29 @@ class WeightsCache:
             OSError: it cannot be read.
         """
         stamp = FileStamp.of(path)
-        place = (
-            self.directory / f"digest-{blake2b(stamp.path.encode(), digest_size=16).hexdigest()}"
-        )
-        remembered = _read_digests(place, stamp)
+        entry = f"digest-{blake2b(stamp.path.encode(), digest_size=16).hexdigest()}"
+        remembered = self._cache.read(entry, lambda file: _read_digests(file, stamp))
         if remembered is not None:
             return remembered
         digests = digests_of_file(path)
         check_unchanged(path, stamp)
         if time.time_ns() - stamp.modified_ns > _SETTLED_NS:
-            entry = json.dumps({"stamp": asdict(stamp), "digests": asdict(digests)})
-            self._write(place, lambda file: _discard_count(file.write(entry.encode())))
+            text = json.dumps({"stamp": asdict(stamp), "digests": asdict(digests)})
+            self._cache.write(entry, lambda file: file.write(text.encode()))
         return digests
 
     def load(self, sha256: str) -> Convolutions | None:
         """Convolutions of the weights file ``sha256``, verified; None where there are none."""
-        place = self._place_of(sha256)
-        try:
-            with place.open("rb") as file:
-                return unpack(file, sha256)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            _LOG.warning("the weights cache cannot be read (%s)", error)
-        except ValueError as error:
-            _LOG.warning("discarding a damaged cache entry, %s (%s)", place, error)
-            with suppress(OSError):
-                place.unlink()
-        return None
+        return self._cache.read(entry_of(sha256), lambda file: unpack(file, sha256))
 
     def store(self, sha256: str, convolutions: Convolutions) -> None:
         """Keep convolutions for the next start; a directory that cannot be written is a warning."""
-        self._write(self._place_of(sha256), lambda file: pack(file, convolutions, sha256))
+        self._cache.write(entry_of(sha256), lambda file: pack(file, convolutions, sha256))
 
-    def _place_of(self, sha256: str) -> Path:
-        return self.directory / f"vgg19-{sha256}-v{_FORMAT}.npz"
 
-    def _write(self, place: Path, write: Callable[[BinaryIO], None]) -> None:
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            with _atomic_file(place) as file:
-                write(file)
-        except OSError as error:
-            _LOG.warning("the weights cache %s cannot be written: %s", self.directory, error)
-
-    def _sweep(self) -> None:
-        """Remove what writers that were killed left behind."""
-        for left in self.directory.glob(f"{_TEMPORARY}*"):
-            with suppress(OSError):
-                if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                    left.unlink()
+def entry_of(sha256: str) -> str:
+    """File name of the convolutions of a weights file."""
+    return f"vgg19-{sha256}-v{_FORMAT}.npz"
 
 
 def check_unchanged(path: Path, stamp: FileStamp) -> None:
@@ -208,31 +162,11 @@ def check_unchanged(path: Path, stamp: FileStamp) -> None:
         )
 
 
-def _discard_count(_written: int) -> None:
-    """Make a ``write`` return nothing."""
-
-
-def _read_digests(place: Path, stamp: FileStamp) -> FileDigests | None:
+def _read_digests(file: BinaryIO, stamp: FileStamp) -> FileDigests | None:
     try:
-        entry = json.loads(place.read_bytes())
+        entry = json.loads(file.read())
         digests = FileDigests(**entry["digests"])
         whole = _SHA256.fullmatch(digests.sha256) and _MD5.fullmatch(digests.md5)
         return digests if whole and entry["stamp"] == asdict(stamp) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
-
-
-@contextmanager
-def _atomic_file(place: Path) -> Iterator[BinaryIO]:
-    """A file that takes the name ``place`` when the block ends well, and vanishes otherwise."""
-    handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=place.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
