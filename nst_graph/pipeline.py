@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from nst_graph.artifacts import RunDirectory, check_output
+from nst_graph.config import Job
 from nst_graph.engines import Ingredients, open_engine
 from nst_graph.errors import DivergedError
 from nst_graph.images import Picture
 from nst_graph.jobs import to_yaml
+from nst_graph.machine import cpu_model
 from nst_graph.objective import Objective
 from nst_graph.plan import Plan
 from nst_graph.preprocess import initial_image, to_network, to_pixels
 from nst_graph.session import environment, session_config
-from nst_graph.targets import TargetNetwork, compute_targets
+from nst_graph.target_cache import CachedTargets
+from nst_graph.targets import TargetNetwork
 from nst_graph.tensorboard import event_watcher
 from nst_graph.types import FloatArray, Step, StyleTarget, Targets, VggWeights
 from nst_graph.weights import load
@@ -165,18 +168,36 @@ def precompute_targets(
 ) -> Targets:
     """Targets of the plan's pictures, by session runs on a network of their own."""
     order = plan.job.network.channel_order
-    with TargetNetwork(
-        weights.in_channel_order(order),
-        plan.job.network.pooling,
-        plan.job.network.padding,
-        plan.job.content_layers,
-        plan.job.style_layers,
-        config,
-    ) as network:
+
+    def open_network() -> TargetNetwork:
+        return TargetNetwork(
+            weights.in_channel_order(order),
+            plan.job.network.pooling,
+            plan.job.network.padding,
+            plan.job.content_layers,
+            plan.job.style_layers,
+            config,
+        )
+
+    with CachedTargets(open_network, _what_decides_targets(plan.job, weights)) as network:
         image = to_network(content.pixels, order)
-        if style_targets is not None:
-            return Targets(content=network.content(image), style=style_targets)
-        return compute_targets(network, image, to_network(style.pixels, order))
+        if style_targets is None:
+            style_targets = network.style(to_network(style.pixels, order))
+        return Targets(content=network.content(image), style=style_targets)
+
+
+def _what_decides_targets(job: Job, weights: VggWeights) -> dict[str, Any]:
+    """All that a target depends on beside its picture, to the last bit."""
+    machine = environment(job.session)
+    return {
+        "kernels": weights.provenance.sha256,
+        "network": job.network.model_dump(mode="json"),
+        "content_layers": sorted(job.content_layers),
+        "style_layers": sorted(job.style_layers),
+        "tensorflow": machine["tensorflow"],
+        "onednn": machine["onednn"],
+        "device": [machine["device"], *machine["device_names"], cpu_model()],
+    }
 
 
 def objective_of(plan: Plan) -> Objective:

@@ -57,6 +57,10 @@ class TargetNetwork:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the session."""
         self._session.close()
 
     def content(self, image: FloatArray) -> dict[str, FloatArray]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# A test must not find what another version of the code has left in the user's cache.
+_CACHE = tempfile.mkdtemp(prefix="nst_graph_cache_")
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+os.environ["NST_GRAPH_CACHE"] = _CACHE
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
 

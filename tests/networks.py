@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nst_graph.layers import BLOCK_CHANNELS, CONVOLUTIONS, block_of
-from nst_graph.types import VGG_MEAN_RGB, Provenance, VggWeights
+from nst_graph.types import VGG_MEAN_RGB, Provenance, VggWeights, digest_of_kernels
 
 TINY_CHANNELS = (4, 5, 6, 7, 8)
 
@@ -42,5 +42,6 @@ def real_weights(reference: Path, seed: int = 0) -> VggWeights:
 
 
 def _record(kernels: dict[str, np.ndarray], biases: dict[str, np.ndarray]) -> VggWeights:
-    provenance = Provenance(source="test", description="made by a test", sha256="0" * 64)
+    digest = digest_of_kernels(kernels, biases)
+    provenance = Provenance(source="test", description="made by a test", sha256=digest)
     return VggWeights(kernels, biases, "RGB", np.array(VGG_MEAN_RGB, np.float32), provenance)

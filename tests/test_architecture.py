@@ -29,7 +29,7 @@ ROWS = (
     ("variables",),
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),
-    ("session", "targets", "objective", "problem", "op_seeds"),
+    ("session", "machine", "targets", "target_cache", "objective", "problem", "op_seeds"),
     ("faults", "layering", "jobfile", "jobs", "sweep"),
     ("optimizers", "engines", "artifacts", "contact_sheet", "plan", "schema", "tensorboard"),
     ("pipeline", "console", "inspection"),

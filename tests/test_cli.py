@@ -160,3 +160,16 @@ def test_ctrl_c_keeps_the_last_picture(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in stderr
     assert (tmp_path / "runs" / "job" / "result.png").is_file()
+
+
+def test_commands_import_tensorflow_without_keras_3_which_is_there_for_who_asks() -> None:
+    code = (
+        "import sys\n"
+        "from nst_graph.cli.base import quiet_import\n"
+        "with quiet_import():\n"
+        "    import tensorflow as tf\n"
+        "before = 'keras' in sys.modules\n"
+        "print('KERAS', before, tf.keras.__version__[:2])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "KERAS False 3." in done.stdout

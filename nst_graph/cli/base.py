@@ -41,7 +41,8 @@ def quiet_import() -> Iterator[None]:
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)
         try:
-            yield
+            with _without_keras():
+                yield
         except BaseException:
             chatter.seek(0)
             os.write(terminal, chatter.read())
@@ -49,3 +50,20 @@ def quiet_import() -> Iterator[None]:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+@contextmanager
+def _without_keras() -> Iterator[None]:
+    """Spare TensorFlow the import of Keras 3, a fifth of its own: nothing here uses it.
+
+    TensorFlow tries it at the end of its import and goes on where it is not installed; ``tf.keras``
+    remains a lazy name that imports it when it is first asked for.
+    """
+    if "keras" in sys.modules:
+        yield
+        return
+    sys.modules["keras"] = None  # type: ignore[assignment]  # to Python: cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules["keras"]
