@@ -8,6 +8,7 @@ runs/NAME/
     losses.png          their plot
     tensorboard/        the same for TensorBoard, where `log.tensorboard` asks for it
     manifest.json       settings, inputs, weights, versions, timings
+    checkpoint.npz      where an unfinished run stands; `nst-graph resume` goes on from it
     job.yaml            the complete job; `nst-graph run` on it repeats the run
     run.log             what was done, in words
 """
@@ -22,17 +23,19 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from nst_graph import __version__
+from nst_graph.checkpoint import CHECKPOINT
 from nst_graph.errors import OutputError
-from nst_graph.files import replace_file, write_json
+from nst_graph.files import append_line, make_directory, replace_file, write_json
 from nst_graph.images import write_picture
 from nst_graph.montage import side_by_side
 from nst_graph.preprocess import Pixels
 from nst_graph.types import Step
 
 MANIFEST = "manifest.json"
+METRICS = "metrics.csv"
 
 
 def now() -> str:
@@ -57,39 +60,47 @@ class RunDirectory:
         manifest: what is known at the start; ``finish`` completes it.
         overwrite: a directory that holds a run is set aside as ``NAME.previous`` until the new run
             is complete, instead of being refused.
+        resume_at: number of the next iteration of the run that the directory holds, which goes on:
+            its files stay, but for the rows of metrics.csv from there on. None: a new run.
 
     Raises:
         OutputError: it holds files already, or cannot be written.
     """
 
-    def __init__(self, path: Path, manifest: Mapping[str, Any], *, overwrite: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Mapping[str, Any],
+        *,
+        overwrite: bool = False,
+        resume_at: int | None = None,
+    ) -> None:
         self.path = path
-        check_output(path, overwrite=overwrite)
-        self._previous = _set_aside(path)
-        self._manifest = {"nst_graph": __version__, "status": "running", **manifest}
         self._started = now()
+        self._manifest = {"nst_graph": __version__, "status": "running", **manifest}
         self._rows: list[dict[str, Any]] = []
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._log: TextIO = (path / "run.log").open("w", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(
-                f"cannot be written ({error.strerror})",
-                where=str(path),
-                remedy="choose another directory with --set output=DIR",
-            ) from None
-        self._write_manifest()
+        if resume_at is None:
+            check_output(path, overwrite=overwrite)
+            self._previous = _set_aside(path)
+            make_directory(path, "choose another directory with --set output=DIR")
+        else:
+            self._reopen(resume_at)
+        self.update(started=self._started)
 
-    def __enter__(self) -> RunDirectory:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._log.close()
+    def _reopen(self, resume_at: int) -> None:
+        earlier = read_manifest(self.path) or {}
+        self._started = earlier.get("started", self._started)
+        resumed = [*earlier.get("resumed", []), {"at": now(), "iteration": resume_at}]
+        self._manifest["resumed"] = resumed
+        rows = _read_rows(self.path / METRICS)
+        self._rows = [row for row in rows if row["iteration"] < resume_at]
+        previous = _previous_of(self.path)
+        self._previous = previous if (previous / MANIFEST).is_file() else None
+        self.note(f"resumed at iteration {resume_at}")
 
     def note(self, text: str) -> None:
         """Add a line to run.log."""
-        self._log.write(f"{now()} {text}\n")
-        self._log.flush()
+        append_line(self.path / "run.log", f"{now()} {text}")
 
     def save_job(self, yaml_text: str) -> None:
         replace_file(self.path / "job.yaml", yaml_text.encode())
@@ -102,7 +113,7 @@ class RunDirectory:
     def save_image(self, pixels: Pixels, iteration: int, extension: str) -> Path:
         """Save an image of the way, under its iteration's number."""
         directory = self.path / "images"
-        directory.mkdir(exist_ok=True)
+        make_directory(directory, "check that the folder may be written and has room")
         path = directory / f"iteration_{iteration:06d}.{extension}"
         write_picture(path, pixels, metadata=self._metadata(iteration))
         return path
@@ -121,7 +132,7 @@ class RunDirectory:
         writer = csv.DictWriter(buffer, fieldnames=list(self._rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        replace_file(self.path / "metrics.csv", buffer.getvalue().encode())
+        replace_file(self.path / METRICS, buffer.getvalue().encode())
         terms = ", ".join(f"{name} {value:.6g}" for name, value in step.losses.items())
         ended = f" ({step.message})" if step.message else ""
         self.note(f"iteration {step.iteration}: {terms}{ended}")
@@ -141,7 +152,7 @@ class RunDirectory:
 
     def finish(self, status: str, **facts: Any) -> None:
         """Complete the manifest; a finished run replaces the one that was set aside."""
-        self.update(status=status, started=self._started, ended=now(), **facts)
+        self.update(status=status, ended=now(), **facts)
         self.note(status)
         if status == "finished" and self._previous is not None:
             shutil.rmtree(self._previous)
@@ -166,8 +177,13 @@ class RunDirectory:
         }
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
+def check_output(path: Path, *, overwrite: bool, job_sha256: str = "") -> None:
     """Make sure that a run may use the directory, without touching it.
+
+    Args:
+        path: the directory.
+        overwrite: a run that it holds may be replaced.
+        job_sha256: of the job, whose own run could be taken up again.
 
     Raises:
         OutputError: it is a file, holds files that are not a run's, holds a run and ``overwrite``
@@ -186,19 +202,53 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     if not (path / MANIFEST).is_file():
         raise OutputError("holds files that are not a run's", where=str(path), remedy=elsewhere)
     if not overwrite:
-        status = (read_manifest(path) or {}).get("status", "unknown")
+        manifest = read_manifest(path) or {}
+        status = manifest.get("status", "unknown")
+        ours = job_sha256 and manifest.get("job_sha256") == job_sha256
+        go_on = f"go on with it: nst-graph resume {path}; or "
+        if not ours or status == "finished" or not (path / CHECKPOINT).is_file():
+            go_on = ""
         raise OutputError(
             f"already holds a run (status: {status})",
             where=str(path),
-            remedy=f"replace it with --overwrite, or {elsewhere}",
+            remedy=f"{go_on}replace it with --overwrite, or {elsewhere}",
         )
+
+
+def _previous_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.previous")
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.csv, its numbers as they were; none where there is no such file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [
+            {name: text if name == "status" else _number(text) for name, text in row.items()}
+            for row in csv.DictReader(lines, strict=True)
+        ]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, csv.Error) as fault:
+        raise OutputError(
+            f"cannot be read ({fault})",
+            where=str(path),
+            remedy="mend it, or remove it and lose the losses of the earlier iterations",
+        ) from None
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def _set_aside(path: Path) -> Path | None:
     """Rename the run in ``path``, if there is one, to ``NAME.previous``."""
     if not (path / MANIFEST).is_file():
         return None
-    previous = path.with_name(f"{path.name}.previous")
+    previous = _previous_of(path)
     try:
         if previous.exists():
             shutil.rmtree(previous)

@@ -255,6 +255,16 @@ class LogSettings(Section):
     )
 
 
+class CheckpointSettings(Section):
+    """How often a run writes down where it stands, so that it can be resumed after a crash.
+
+    One is also written when SIGINT or SIGTERM ends the run. L-BFGS writes between segments only.
+    """
+
+    every: Annotated[int, Field(ge=0)] = Field(0, description="iterations between two; 0: none")
+    seconds: Weight = Field(60.0, description="seconds from one to the next; 0: none")
+
+
 class PictureSettings(Section):
     """How the result is written."""
 
@@ -270,6 +280,12 @@ class SessionSettings(Section):
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU if there is one")
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="0: TensorFlow decides")
     jit_compile: bool = Field(False, description="compile the step by XLA; engine: function only")
+    deterministic: bool = Field(
+        True,
+        description="engine: graph gives the same bits in every run on a CPU; on a GPU the whole "
+        "process uses deterministic kernels, slower, and fails where TensorFlow has none; false: "
+        "TensorFlow's defaults",
+    )
 
 
 class Job(Section):
@@ -301,6 +317,7 @@ class Job(Section):
         "graph", description="a session on a graph, the eager step in tf.function, or eager mode"
     )
     log: LogSettings = LogSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
     picture: PictureSettings = PictureSettings()
     session: SessionSettings = SessionSettings()
 
@@ -325,8 +342,8 @@ class Job(Section):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything that decides the result; ``output`` does not."""
-        settings = self.model_dump(mode="json", exclude={"output"})
+        """SHA-256 of everything that decides the result; ``output``, ``checkpoint`` do not."""
+        settings = self.model_dump(mode="json", exclude={"output", "checkpoint"})
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -29,16 +29,45 @@ def replace_file(path: Path, data: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            _sync_directory(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
     except (OSError, ValueError) as fault:
-        reason = getattr(fault, "strerror", None) or fault
-        raise OutputError(
-            f"cannot be written ({reason})",
-            where=str(path),
-            remedy="check that the folder exists, may be written and has room",
-        ) from None
+        raise _unwritable(path, fault) from None
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line of text to a file, made if it is not there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+    except OSError as fault:
+        raise _unwritable(path, fault) from None
+
+
+def _unwritable(path: Path, fault: Exception) -> OutputError:
+    reason = getattr(fault, "strerror", None) or fault
+    remedy = "check that the folder exists, may be written and has room"
+    return OutputError(f"cannot be written ({reason})", where=str(path), remedy=remedy)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Put a renaming onto the disk, where the system can: a file's own sync does not do that."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:  # Windows opens no directories
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network file systems refuse; the file is in place nevertheless
+    finally:
+        os.close(descriptor)
 
 
 def make_directory(path: Path, remedy: str) -> None:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from nst_graph.artifacts import RunDirectory, check_output
+from nst_graph.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    Progress,
+    Saver,
+    check_facts,
+    check_job,
+    load_checkpoint,
+)
 from nst_graph.config import Job
 from nst_graph.engines import Ingredients, open_engine
-from nst_graph.errors import DivergedError
+from nst_graph.errors import DivergedError, OutputError
 from nst_graph.images import Picture
+from nst_graph.interruption import Interrupted, StopRequest, stop_request
 from nst_graph.jobs import to_yaml
 from nst_graph.machine import cpu_model
 from nst_graph.objective import Objective
@@ -29,6 +41,8 @@ from nst_graph.targets import TargetNetwork
 from nst_graph.tensorboard import event_watcher
 from nst_graph.types import FloatArray, Step, StyleTarget, Targets, VggWeights
 from nst_graph.weights import load
+
+_LOG = logging.getLogger(__name__)
 
 #: Called with each Step as it is made; raising from it stops the run.
 Watcher = Callable[[Step], None]
@@ -68,15 +82,25 @@ class RunResult:
 
 
 class Stopwatch:
-    """Seconds by stage: ``lap(name)`` ends a stage."""
+    """Seconds by stage: ``lap(name)`` ends a stage.
 
-    def __init__(self) -> None:
-        self._started = self._last = time.perf_counter()
-        self.seconds: dict[str, float] = {}
+    Args:
+        spent: by an earlier part of the same run; this part's are added to them.
+    """
+
+    def __init__(self, spent: Mapping[str, float]) -> None:
+        self._last = time.perf_counter()
+        self._started = self._last - sum(spent.values())
+        self._spent = dict(spent)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """By stage, to the millisecond."""
+        return {name: round(seconds, 3) for name, seconds in self._spent.items()}
 
     def lap(self, name: str) -> None:
         current = time.perf_counter()
-        self.seconds[name] = round(current - self._last, 3)
+        self._spent[name] = self._spent.get(name, 0.0) + current - self._last
         self._last = current
 
     def elapsed(self) -> float:
@@ -89,30 +113,55 @@ def run(
     *,
     overwrite: bool = False,
     reuse: Reusable | None = None,
+    resume: bool = False,
 ) -> RunResult:
     """Carry out a plan and write its results.
+
+    SIGINT and SIGTERM end it after the step in progress, with checkpoint and picture written.
 
     Args:
         plan: from ``make_plan``.
         watch: sees each Step after the run's directory has recorded it.
         overwrite: replace a run that is in the output directory.
         reuse: of an earlier run, what is the same in this one.
+        resume: go on with the interrupted run that is in the output directory.
 
     Raises:
-        OutputError: the output directory cannot be used; nothing in it was touched.
+        OutputError: the output directory cannot be used; nothing in it was touched. Or a file of
+            the run cannot be written; the last checkpoint stays.
         WeightsError, PictureError, DeviceError: an input turned out bad when it was read.
         DivergedError: a loss became NaN or infinite; the last good picture is saved.
+        Interrupted: by a signal.
     """
-    check_output(plan.output, overwrite=overwrite)
-    job, clock, reuse = plan.job, Stopwatch(), reuse or Reusable()
+    checkpoint = None
+    if resume:
+        checkpoint = load_checkpoint(plan.output)
+        check_job(checkpoint, plan.job, plan.output)
+    else:
+        check_output(plan.output, overwrite=overwrite, job_sha256=plan.job.digest)
+    with stop_request() as stop:
+        stop.check()
+        return _run(plan, watch, stop, checkpoint, reuse or Reusable(), overwrite=overwrite)
+
+
+def _run(
+    plan: Plan,
+    watch: Watcher,
+    stop: StopRequest,
+    checkpoint: Checkpoint | None,
+    reuse: Reusable,
+    *,
+    overwrite: bool,
+) -> RunResult:
+    job, clock = plan.job, Stopwatch(checkpoint.progress.timings if checkpoint else {})
     config = session_config(job.session)
     content, style = plan.content.read(), plan.style.read()
     clock.lap("read pictures")
     weights = reuse.weights or load(plan.weights, (content.pixels, style.pixels))
     clock.lap("load weights")
     facts = _facts(plan, content, style, weights)
-    with RunDirectory(plan.output, facts, overwrite=overwrite) as directory:
-        directory.save_job(to_yaml(job))
+    directory = _open_directory(plan, facts, checkpoint, overwrite=overwrite)
+    with _advice(directory.path):
         directory.note(f"weights: {weights.provenance.description}")
         ingredients = ingredients_of(plan, content, style, weights, config, reuse.style)
         clock.lap("compute targets")
@@ -121,17 +170,63 @@ def run(
             event_watcher(directory.path, job, lambda: engine.graph) as watch_events,
         ):
             clock.lap("build")
-            recorder = _Recorder(plan, directory, content, style, clock)
-            try:
-                for step in engine.optimise(job.optimizer, job.log):
-                    recorder.record(step)
-                    watch_events(step)
-                    watch(step)
-            except (DivergedError, KeyboardInterrupt) as error:
-                recorder.abandon(error)
-                raise
+            saver = Saver(directory.path, job.checkpoint, facts)
+            progress = checkpoint.progress if checkpoint else Progress()
+            recorder = _Recorder(plan, directory, (content, style), clock, saver, progress)
+            state = checkpoint.state if checkpoint else None
+            steps = engine.optimise(job.optimizer, job.log, state)
+            _follow(steps, (watch_events, watch), recorder, stop)
             made = Reusable(weights, ingredients.targets.style)
             return replace(recorder.finish(), reusable=made)
+
+
+def _open_directory(
+    plan: Plan, facts: Mapping[str, Any], checkpoint: Checkpoint | None, *, overwrite: bool
+) -> RunDirectory:
+    """The run's directory, new or with what the run has left in it."""
+    if checkpoint is None:
+        directory = RunDirectory(plan.output, facts, overwrite=overwrite)
+        directory.save_job(to_yaml(plan.job))
+        return directory
+    differences = check_facts(checkpoint, facts, plan.output)
+    directory = RunDirectory(plan.output, facts, resume_at=checkpoint.state.next_iteration)
+    if differences:
+        text = f"results may differ in the last bits, for the environment does: {differences}"
+        directory.note(text)
+        _LOG.warning("notice: %s", text)
+    return directory
+
+
+@contextmanager
+def _advice(directory: Path) -> Iterator[None]:
+    """Tell what to do after a file of the run could not be written."""
+    try:
+        yield
+    except OutputError as error:
+        begun = (directory / CHECKPOINT).is_file()
+        onward = f"go on: nst-graph resume {directory}" if begun else "run it with --overwrite"
+        error.remedy += f"; then {onward}"
+        raise
+
+
+def _follow(
+    steps: Iterable[Step], watchers: Sequence[Watcher], recorder: _Recorder, stop: StopRequest
+) -> None:
+    """Record the steps and show them, until they end or someone asks for the end."""
+    try:
+        with stop.deferred():
+            for step in steps:
+                recorder.record(step)
+                for watch in watchers:
+                    watch(step)
+                if stop.signum is not None and not step.final:
+                    recorder.abandon(Interrupted(stop.signum))
+                    stop.check()
+    except Interrupted:
+        raise  # it is dealt with, or it is the second one: at once
+    except (DivergedError, KeyboardInterrupt) as error:
+        recorder.abandon(error)
+        raise
 
 
 def prepare(plan: Plan) -> Ingredients:
@@ -196,6 +291,7 @@ def _what_decides_targets(job: Job, weights: VggWeights) -> dict[str, Any]:
         "style_layers": sorted(job.style_layers),
         "tensorflow": machine["tensorflow"],
         "onednn": machine["onednn"],
+        "deterministic": job.session.deterministic,
         "device": [machine["device"], *machine["device_names"], cpu_model()],
     }
 
@@ -219,22 +315,35 @@ class _Recorder:
         self,
         plan: Plan,
         directory: RunDirectory,
-        content: Picture,
-        style: Picture,
+        pictures: tuple[Picture, Picture],
         clock: Stopwatch,
+        saver: Saver,
+        progress: Progress,
     ) -> None:
         self._job = plan.job
         self._directory = directory
-        self._content, self._style = content, style
+        self._content, self._style = pictures
         self._clock = clock
+        self._saver = saver
+        self._step: Step | None = None
         self._last: tuple[Step, FloatArray] | None = None
-        self._losses: dict[str, float] = {}
-        self._steps = 0
-        self._segments: Counter[str] = Counter()
+        self._losses = dict(progress.losses)
+        self._steps = progress.steps
+        self._segments: Counter[str] = Counter(progress.segments)
 
     def record(self, step: Step) -> None:
-        if self._steps == 0:
+        if self._step is None:
             self._clock.lap("first step")
+        self._step = step
+        self._record(step)
+        self._clock.lap("other steps")
+        if step.fetch_state is not None and not step.final:
+            progress = Progress(
+                self._steps, self._losses, dict(self._segments), self._clock.seconds
+            )
+            self._saver.offer(step, progress)
+
+    def _record(self, step: Step) -> None:
         self._steps += 1
         if step.status is not None:
             self._segments[step.status] += 1
@@ -245,25 +354,35 @@ class _Recorder:
         to_save = bool(every) and step.iteration % every == 0
         if not (to_save or step.losses or step.final):
             return
-        image = step.fetch_image()
-        self._last = (step, image if step.best is None else step.best.image)
+        image = self._keep(step)
         if to_save:
             self._directory.save_image(
                 self._pixels(image), step.iteration, self._job.picture.format
             )
 
+    def _keep(self, step: Step) -> FloatArray:
+        """Make a step's image, or the best one so far, the result; return the step's image."""
+        image = step.fetch_image()
+        self._last = (step, image if step.best is None else step.best.image)
+        return image
+
     def finish(self) -> RunResult:
-        self._clock.lap("other steps")
         picture = self._save_result()
         self._clock.lap("write results")
         self._complete("finished")
-        return RunResult(self._directory.path, picture, self._losses, dict(self._clock.seconds))
+        self._saver.remove()
+        return RunResult(self._directory.path, picture, self._losses, self._clock.seconds)
 
     def abandon(self, error: BaseException) -> None:
         """Keep what there is of a run that was interrupted or diverged."""
+        interrupted = isinstance(error, KeyboardInterrupt)
+        if not interrupted:
+            self._saver.remove()  # it would diverge again
+        elif self._step is not None:
+            self._saver.save()
+            self._keep(self._step)
         if self._last is not None:
             self._save_result()
-        interrupted = isinstance(error, KeyboardInterrupt)
         self._complete("interrupted" if interrupted else "diverged", error=str(error))
 
     def _save_result(self) -> Path:

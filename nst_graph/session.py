@@ -37,8 +37,9 @@ def choose_device(wanted: str) -> str:
 def session_config(settings: SessionSettings) -> Any:
     """ConfigProto for a job.
 
-    Grappler's memory optimizer is off: with it on, CPU results differ in the last bits from run to
-    run; without it they are the same in every process and at any thread count.
+    ``deterministic`` switches Grappler's memory optimizer off: with it on, CPU results differ in
+    the last bits from run to run; without it they are the same in every process and at any thread
+    count. On a GPU see ``make_deterministic``, too.
 
     Raises:
         DeviceError: a GPU is asked for and none is visible.
@@ -52,9 +53,24 @@ def session_config(settings: SessionSettings) -> Any:
         config.device_count["GPU"] = 0
     else:
         config.gpu_options.allow_growth = True
-    rewrites = config.graph_options.rewrite_options
-    rewrites.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+    if settings.deterministic:
+        make_deterministic(settings)
+        rewrites = config.graph_options.rewrite_options
+        rewrites.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
     return config
+
+
+def make_deterministic(settings: SessionSettings) -> None:
+    """On a GPU, let TensorFlow use deterministic kernels only, where the settings ask for it.
+
+    TensorFlow has this switch for the whole process, not for a session, and no way to turn it back.
+    A kernel that has no deterministic form raises an error when it is run.
+
+    Raises:
+        DeviceError: a GPU is asked for and none is visible.
+    """
+    if settings.deterministic and choose_device(settings.device) == "gpu":
+        tf.config.experimental.enable_op_determinism()
 
 
 def environment(settings: SessionSettings) -> dict[str, Any]:

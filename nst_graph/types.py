@@ -142,6 +142,28 @@ class BestImage:
     image: FloatArray = field(repr=False)
 
 
+@dataclass(frozen=True)
+class OptimizerState:
+    """Where an optimisation stands between two iterations: all that the rest of it depends on.
+
+    Attributes:
+        next_iteration: number of the iteration that comes next, as in ``Step``.
+        updates: image updates made so far.
+        variables: "image", float32 [1, height, width, 3], and whatever else the optimiser keeps
+            from one update to the next, such as Adam's moments, by names of its engine.
+        evaluations: of loss and gradient made so far; None where each update is one.
+        segments: of L-BFGS that are over.
+        best: the image that the run would hand over, where that is not the current one.
+    """
+
+    next_iteration: int
+    updates: int
+    variables: Mapping[str, npt.NDArray[Any]] = field(repr=False)
+    evaluations: int | None = None
+    segments: int = 0
+    best: BestImage | None = None
+
+
 #: How an optimiser that can end by itself ended: scipy's termination messages, by name.
 EndStatus = Literal["limit", "converged", "abnormal_line_search", "stopped", "error"]
 
@@ -162,6 +184,9 @@ class Step:
         status: how the segment of L-BFGS that is over ended; None within one, and of others.
         message: what scipy says of it.
         best: the image that the run would hand over, where that is not the current one.
+        fetch_state: returns what the optimisation can be taken up again from, after this step; None
+            within a segment of L-BFGS. Valid until the next step is asked for, and at the end of a
+            segment for good.
     """
 
     iteration: int
@@ -169,6 +194,7 @@ class Step:
     losses: Mapping[str, float]
     losses_at: int
     fetch_image: Callable[[], FloatArray] = field(repr=False)
+    fetch_state: Callable[[], OptimizerState] | None = field(repr=False)
     final: bool = False
     evaluations: int | None = None
     status: EndStatus | None = None

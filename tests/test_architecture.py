@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nst_graph"
 #: Modules by row; each imports from itself, from rows above it, and from a neighbour in its row
 #: that does not import it back.
 ROWS = (
-    ("errors", "layers", "types"),
+    ("errors", "layers", "types", "interruption"),
     (
         "files",
         "filenames",
@@ -31,8 +31,17 @@ ROWS = (
     ("recipes",),
     ("session", "machine", "targets", "target_cache", "objective", "problem", "op_seeds"),
     ("faults", "layering", "jobfile", "jobs", "sweep"),
-    ("optimizers", "engines", "artifacts", "contact_sheet", "plan", "schema", "tensorboard"),
-    ("pipeline", "console", "inspection"),
+    (
+        "optimizers",
+        "engines",
+        "artifacts",
+        "checkpoint",
+        "contact_sheet",
+        "plan",
+        "schema",
+        "tensorboard",
+    ),
+    ("pipeline", "resumption", "console", "inspection"),
     ("reproduce", "compare", "estimate", "batch"),
     ("cli",),
 )

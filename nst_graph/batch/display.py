@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _REMARKS = {
     RunState.NEW: "",
     RunState.FINISHED: "finished: will be skipped",
-    RunState.UNFINISHED: "unfinished: will be run again",
+    RunState.UNFINISHED: "unfinished: will be completed",
     RunState.OTHER: "another run is there: will be replaced",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,15 +68,17 @@ class BatchReport:
 
     Attributes:
         outcomes: of its jobs, in their order.
-        interrupted: by SIGINT, before all jobs were over.
+        interrupted: before all jobs were over.
         summary: summary.csv.
         contact_sheet: the pictures; None where no job has one.
+        signum: what interrupted it.
     """
 
     outcomes: tuple[Outcome, ...]
     interrupted: bool
     summary: Path
     contact_sheet: Path | None
+    signum: int = signal.SIGINT
 
     def count(self, status: OutcomeStatus) -> int:
         return sum(outcome.status == status for outcome in self.outcomes)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from nst_graph.batch.outcome import Outcome, OutcomeStatus, Progress
 from nst_graph.batch.tasks import Tasks
 from nst_graph.batch.worker import READY, work
+from nst_graph.interruption import SIGNALS
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -110,7 +111,7 @@ class _Pool:
         self._started += 1
         log = self._folder / f"worker_{self._started}.log"
         process = self._context.Process(target=work, args=(theirs, self._threads, log), daemon=True)
-        with _blocked_interrupt():
+        with _blocked_signals():
             process.start()
         theirs.close()
         self._workers[ours] = _Worker(process, ours, log)
@@ -172,12 +173,12 @@ def _cause_of_death(code: int, log: Path) -> str:
 
 
 @contextmanager
-def _blocked_interrupt() -> Iterator[None]:
-    """Until a new process can deal with SIGINT it waits; a process inherits what is blocked."""
+def _blocked_signals() -> Iterator[None]:
+    """Until a new process can deal with signals they wait; a process inherits what is blocked."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:

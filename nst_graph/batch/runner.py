@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 
 from nst_graph.batch.checks import PlannedBatch
@@ -11,6 +12,7 @@ from nst_graph.batch.state import RunState
 from nst_graph.batch.summary import write_summary
 from nst_graph.batch.tasks import Tasks
 from nst_graph.batch.work import Shelf, perform
+from nst_graph.interruption import stop_request
 
 #: Called with each event as it comes.
 BatchWatcher = Callable[[Event], None]
@@ -28,7 +30,8 @@ def run_batch(
 
     Args:
         planned: the jobs.
-        states: of their directories, from ``check_states``; what is not finished is replaced.
+        states: of their directories, from ``check_states``; what is unfinished goes on from its
+            checkpoint, or is replaced.
         watch: sees every event.
         workers: processes; 1: this one. The cores are divided among them.
         fail_fast: after a failure, start no other job; those that run go on.
@@ -38,15 +41,16 @@ def run_batch(
     """
     tasks = Tasks(planned, states, watch, fail_fast=fail_fast)
     run_them = _run_here if workers == 1 else run_in_workers(workers)
-    interrupted = False
-    try:
-        run_them(tasks)
-    except KeyboardInterrupt:
-        interrupted = True
-    interrupted = interrupted or tasks.interrupted
-    outcomes = tasks.all_outcomes()
-    summary, sheet = write_summary(planned, outcomes)
-    return BatchReport(outcomes, interrupted, summary, sheet)
+    with stop_request() as stop:
+        try:
+            run_them(tasks)
+        except KeyboardInterrupt:
+            tasks.stop()
+        with stop.deferred():
+            outcomes = tasks.all_outcomes()
+            summary, sheet = write_summary(planned, outcomes)
+        signum = stop.signum or signal.SIGINT
+    return BatchReport(outcomes, tasks.interrupted, summary, sheet, signum)
 
 
 def _run_here(tasks: Tasks) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nst_graph.artifacts import MANIFEST, read_manifest
+from nst_graph.checkpoint import check_job, load_checkpoint
+from nst_graph.errors import OutputError
 from nst_graph.faults import value_at
 from nst_graph.plan import Plan
 from nst_graph.weights.cache import WeightsCache
@@ -41,6 +43,20 @@ def state_of(plan: Plan) -> RunState:
     if manifest.get("status") != "finished" or not result_path(plan.output, plan).is_file():
         return RunState.UNFINISHED
     return RunState.FINISHED if _same_inputs(plan, manifest) else RunState.OTHER
+
+
+def can_resume(plan: Plan) -> bool:
+    """Whether a plan's directory holds a checkpoint of it, with the same pictures and weights.
+
+    Raises:
+        PictureError, WeightsError: an input cannot be read.
+    """
+    try:
+        checkpoint = load_checkpoint(plan.output)
+        check_job(checkpoint, plan.job, plan.output)
+    except OutputError:
+        return False
+    return state_of(plan) is RunState.UNFINISHED and _same_inputs(plan, checkpoint.facts)
 
 
 def result_path(directory: Path, plan: Plan) -> Path:

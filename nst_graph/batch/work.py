@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from nst_graph.batch.outcome import Outcome, OutcomeStatus, Progress
+from nst_graph.batch.state import can_resume
 from nst_graph.errors import NstGraphError
 from nst_graph.plan import Plan
 from nst_graph.types import Step
@@ -95,7 +96,10 @@ def perform(
     shelf: Shelf,
     report: Callable[[Progress], None],
 ) -> Outcome:
-    """Run a plan; whatever comes of it is an Outcome. An unfinished run in its way is replaced."""
+    """Run a plan; whatever comes of it is an Outcome.
+
+    An unfinished run of the same job in its directory goes on; any other is replaced.
+    """
     started = time.monotonic()
 
     def watch(step: Step) -> None:
@@ -108,7 +112,8 @@ def perform(
     try:
         from nst_graph.pipeline import run
 
-        result = run(plan, watch, overwrite=True, reuse=shelf.get(plan))
+        resume = can_resume(plan)
+        result = run(plan, watch, overwrite=True, reuse=shelf.get(plan), resume=resume)
         shelf.put(plan, result.reusable)
     except KeyboardInterrupt:
         return ended("interrupted")

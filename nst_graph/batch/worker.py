@@ -6,14 +6,13 @@ import os
 import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 #: What a worker says first: it can be given a job, and be interrupted.
 READY = "ready"
 
 
 def work(connection: Connection, threads: int, log: Path) -> None:
-    """Carry out plans until None comes, the pipe is closed, or SIGINT.
+    """Carry out plans until None comes, the pipe is closed, or SIGINT or SIGTERM.
 
     Args:
         connection: receives (index, plan) or None; sends ``READY``, then Progress and Outcomes.
@@ -26,11 +25,14 @@ def work(connection: Connection, threads: int, log: Path) -> None:
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
     from threadpoolctl import threadpool_limits
 
+    from nst_graph.interruption import SIGNALS, stop_request
+
     try:
-        signal.signal(signal.SIGINT, _interrupt_once)
-        if hasattr(signal, "pthread_sigmask"):  # the batch starts its workers with it blocked
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        with threadpool_limits(limits=threads):
+        # Ctrl-C reaches a worker from the terminal and from the batch: the second time must not
+        # stop the writing that the first one began.
+        with stop_request(repeated="ignore"), threadpool_limits(limits=threads):
+            if hasattr(signal, "pthread_sigmask"):  # the batch starts its workers with them blocked
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             _serve(connection)
     except (KeyboardInterrupt, EOFError, BrokenPipeError, ConnectionResetError):
         return
@@ -47,12 +49,6 @@ def _serve(connection: Connection) -> None:
         connection.send(outcome)
         if outcome.status == "interrupted":
             return
-
-
-def _interrupt_once(signum: int, frame: Any) -> None:
-    """A second SIGINT must not stop the writing that the first one began."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _redirect(log: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands that make pictures: run and demo."""
+"""Commands that make pictures: run, resume and demo."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nst_graph.cli.base import INTERRUPTED, OverwriteOption, SetOption, app, quiet_import
+from nst_graph.cli.base import OverwriteOption, SetOption, app, quiet_import
 
 if TYPE_CHECKING:
     from nst_graph.batch import Batch
     from nst_graph.jobs import LoadedJob
+    from nst_graph.plan import Plan
 
 
 @app.command()
@@ -52,30 +53,55 @@ def demo(
     _run(make_job(DEMO, overrides or []), overwrite=True)
 
 
+@app.command()
+def resume(
+    directory: Annotated[Path, typer.Argument(help="Output directory of an interrupted run.")],
+) -> None:
+    """Go on with an interrupted run from its last checkpoint: the result is the same."""
+    from nst_graph.resumption import plan_to_resume
+
+    _carry_out(plan_to_resume(directory), resume=True)
+
+
 def _run(loaded: LoadedJob, *, overwrite: bool) -> None:
     from nst_graph.artifacts import check_output
-    from nst_graph.batch.display import plan_text
     from nst_graph.plan import make_plan
 
     plan = make_plan(loaded)
-    check_output(plan.output, overwrite=overwrite)
+    check_output(plan.output, overwrite=overwrite, job_sha256=plan.job.digest)
+    _carry_out(plan, overwrite=overwrite)
+
+
+def _carry_out(plan: Plan, *, overwrite: bool = False, resume: bool = False) -> None:
+    from nst_graph.batch.display import plan_text
+    from nst_graph.interruption import Interrupted, stop_request
+
     if plan.weights.notice:
         print(f"notice: {plan.weights.notice}", file=sys.stderr)
     print(plan_text(plan))
-    with quiet_import():
-        from nst_graph.pipeline import run as run_plan
-    from rich.console import Console
-
-    from nst_graph.console import step_progress
-
     try:
-        with step_progress(Console(stderr=True), plan.job.optimizer.budget) as watch:
-            result = run_plan(plan, watch, overwrite=overwrite)
-    except KeyboardInterrupt:
-        print(f"interrupted; the last picture is in {plan.output}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+        with stop_request():
+            with quiet_import():
+                from nst_graph.pipeline import run as run_plan
+            from rich.console import Console
+
+            from nst_graph.console import step_progress
+
+            with step_progress(Console(stderr=True), plan.job.optimizer.budget) as watch:
+                result = run_plan(plan, watch, overwrite=overwrite, resume=resume)
+    except Interrupted as signal:
+        print(f"interrupted {signal}{_left_in(plan.output)}", file=sys.stderr)
+        raise typer.Exit(signal.exit_code) from None
     seconds = sum(result.timings.values())
     print(f"{result.picture}: total loss {result.losses['total']:.6g}, {seconds:.0f} s")
+
+
+def _left_in(directory: Path) -> str:
+    from nst_graph.checkpoint import CHECKPOINT
+
+    if not (directory / CHECKPOINT).is_file():
+        return ", before there was anything to keep"
+    return f"; the last picture is in {directory}; go on: nst-graph resume {directory}"
 
 
 def _list_jobs(batch: Batch, *, overwrite: bool, workers: int) -> None:
@@ -95,6 +121,7 @@ def _run_batch(batch: Batch, *, overwrite: bool, workers: int, fail_fast: bool) 
 
     from nst_graph.batch import RunState, check_states, plan_batch, run_batch
     from nst_graph.batch.display import batch_progress, closing_lines
+    from nst_graph.interruption import exit_code_of
 
     planned = plan_batch(batch)
     states = check_states(planned, overwrite=overwrite)
@@ -109,6 +136,6 @@ def _run_batch(batch: Batch, *, overwrite: bool, workers: int, fail_fast: bool) 
     for line in closing_lines(planned, report):
         print(line)
     if report.interrupted:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(exit_code_of(report.signum))
     if report.count("finished") + report.count("skipped") < len(report.outcomes):
         raise typer.Exit(1)

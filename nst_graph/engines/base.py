@@ -14,7 +14,7 @@ from typing import Any
 from nst_graph.config import AdamSettings, LogSettings, OptimizerSettings, SgdSettings
 from nst_graph.objective import Objective
 from nst_graph.optimizers.update_loop import Updater
-from nst_graph.types import FloatArray, Step, Targets, VggWeights
+from nst_graph.types import FloatArray, OptimizerState, Step, Targets, VggWeights
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,16 @@ class Engine(ABC):
         """Release graph and session, or model and variables."""
 
     @abstractmethod
-    def optimise(self, settings: OptimizerSettings, log: LogSettings) -> Iterator[Step]:
-        """Minimise the total loss, from the initial image on; Steps as of the optimiser.
+    def optimise(
+        self, settings: OptimizerSettings, log: LogSettings, state: OptimizerState | None = None
+    ) -> Iterator[Step]:
+        """Minimise the total loss; Steps as of the optimiser.
+
+        Args:
+            settings: of the optimiser.
+            log: when to read losses.
+            state: of the same optimisation, from a Step, to go on from; None: begin with the
+                initial image.
 
         Raises:
             DivergedError: a loss or a gradient is NaN or infinite.

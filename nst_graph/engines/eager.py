@@ -6,10 +6,12 @@ applies it. ``EagerEngine`` calls that step as it is, ``FunctionEngine`` traces 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from nst_graph.config import (
@@ -28,8 +30,8 @@ from nst_graph.objective import TargetTensors, loss_terms
 from nst_graph.optimizers.session_loop import clip_bounds
 from nst_graph.optimizers.update_loop import Updater, update_loop
 from nst_graph.problem import as_floats
-from nst_graph.session import choose_device
-from nst_graph.types import FloatArray, Step, Targets
+from nst_graph.session import choose_device, make_deterministic
+from nst_graph.types import FloatArray, OptimizerState, Step, Targets
 
 Terms = dict[str, tf.Tensor]
 
@@ -49,6 +51,7 @@ class EagerEngine(Engine):
 
     def __init__(self, ingredients: Ingredients, settings: SessionSettings) -> None:
         begin_eager_mode(settings.threads)
+        make_deterministic(settings)
         self._place = f"/{choose_device(settings.device).upper()}:0"
         self._objective = ingredients.objective
         self._updater: TapeUpdater | None = None
@@ -79,15 +82,17 @@ class EagerEngine(Engine):
     def close(self) -> None:
         del self._model, self._targets, self._evaluate, self._updater
 
-    def optimise(self, settings: OptimizerSettings, log: LogSettings) -> Iterator[Step]:
+    def optimise(
+        self, settings: OptimizerSettings, log: LogSettings, state: OptimizerState | None = None
+    ) -> Iterator[Step]:
         if isinstance(settings, LbfgsSettings):
             # SciPy is for those who use it.
             from nst_graph.optimizers.evaluator import Evaluator
             from nst_graph.optimizers.lbfgs import minimise_in_segments
 
             evaluator = Evaluator(self.loss_and_gradient, self.image.shape.as_list())
-            return minimise_in_segments(evaluator, self.image.numpy(), settings, log)
-        return update_loop(self.updater(settings), settings, log)
+            return minimise_in_segments(evaluator, self.image.numpy(), settings, log, state)
+        return update_loop(self.updater(settings), settings, log, state)
 
     def updater(self, settings: AdamSettings | SgdSettings) -> Updater:
         self._updater = TapeUpdater(self, settings)
@@ -117,6 +122,8 @@ class TapeUpdater:
         self._bounds = None if settings.clip is None else engine.clip_bounds(settings.clip)
         with engine.device():
             self._optimizer = keras_optimizer(settings, engine.image)
+        own = {variable.name: variable for variable in self._optimizer.variables}
+        self._variables = {"image": engine.image, **own}
         self.step = engine.compiled(self._tape_step)
         self._read = engine.compiled(self._read_terms)
 
@@ -135,6 +142,13 @@ class TapeUpdater:
     def read_image(self) -> FloatArray:
         image: FloatArray = self._engine.image.numpy()
         return image
+
+    def read_variables(self) -> dict[str, npt.NDArray[Any]]:
+        return {name: np.asarray(variable.numpy()) for name, variable in self._variables.items()}
+
+    def restore_variables(self, values: Mapping[str, npt.NDArray[Any]]) -> None:
+        for name, variable in self._variables.items():
+            variable.assign(values[name])
 
     def _tape_step(self) -> Terms:
         image = self._engine.image

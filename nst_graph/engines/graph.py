@@ -17,7 +17,7 @@ from nst_graph.optimizers import optimise, session_updater
 from nst_graph.optimizers.update_loop import Updater
 from nst_graph.problem import Problem
 from nst_graph.session import session_config
-from nst_graph.types import FloatArray, Step
+from nst_graph.types import FloatArray, OptimizerState, Step
 
 
 class GraphEngine(Engine):
@@ -43,8 +43,10 @@ class GraphEngine(Engine):
     def close(self) -> None:
         self._problem.close()
 
-    def optimise(self, settings: OptimizerSettings, log: LogSettings) -> Iterator[Step]:
-        return optimise(self._problem, settings, log)
+    def optimise(
+        self, settings: OptimizerSettings, log: LogSettings, state: OptimizerState | None = None
+    ) -> Iterator[Step]:
+        return optimise(self._problem, settings, log, state)
 
     def updater(self, settings: AdamSettings | SgdSettings) -> Updater:
         return session_updater(self._problem, settings)

@@ -41,7 +41,9 @@ class Tf1Adam(tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         self._mean = self.add_variable_from_reference(variable, "m")
         self._square = self.add_variable_from_reference(variable, "v")
         self._powers = [
-            tf.Variable(beta, name=f"beta{number}_power", trainable=False)
+            self.add_variable(
+                (), initializer=lambda *_, value=beta: value, name=f"beta{number}_power"
+            )
             for number, beta in enumerate(self._betas, start=1)
         ]
 

@@ -17,15 +17,17 @@ from nst_graph.optimizers.session_loop import BuildUpdate, SessionUpdater, add_u
 from nst_graph.optimizers.sgd import add_sgd, sgd
 from nst_graph.optimizers.update_loop import Updater
 from nst_graph.problem import Problem
-from nst_graph.types import Step
+from nst_graph.types import OptimizerState, Step
 
-Optimizer = Callable[[Problem, Any, LogSettings], Iterator[Step]]
+Optimizer = Callable[[Problem, Any, LogSettings, OptimizerState | None], Iterator[Step]]
 
 
-def _lbfgs(problem: Problem, settings: LbfgsSettings, log: LogSettings) -> Iterator[Step]:
+def _lbfgs(
+    problem: Problem, settings: LbfgsSettings, log: LogSettings, state: OptimizerState | None
+) -> Iterator[Step]:
     from nst_graph.optimizers.lbfgs import lbfgs  # SciPy is for those who use it
 
-    return lbfgs(problem, settings, log)
+    return lbfgs(problem, settings, log, state)
 
 
 OPTIMIZERS: dict[str, Optimizer] = {"adam": adam, "sgd": sgd, "lbfgs": _lbfgs}
@@ -34,9 +36,17 @@ OPTIMIZERS: dict[str, Optimizer] = {"adam": adam, "sgd": sgd, "lbfgs": _lbfgs}
 UPDATES: dict[str, BuildUpdate] = {"adam": add_adam, "sgd": add_sgd}
 
 
-def optimise(problem: Problem, settings: OptimizerSettings, log: LogSettings) -> Iterator[Step]:
-    """Run the optimiser that ``settings`` describe on a problem that was not started yet."""
-    return OPTIMIZERS[settings.name](problem, settings, log)
+def optimise(
+    problem: Problem,
+    settings: OptimizerSettings,
+    log: LogSettings,
+    state: OptimizerState | None = None,
+) -> Iterator[Step]:
+    """Run the optimiser that ``settings`` describe on a problem that was not started yet.
+
+    With a ``state`` that a Step of the same optimisation gave, it goes on from there to the bit.
+    """
+    return OPTIMIZERS[settings.name](problem, settings, log, state)
 
 
 def add_update(problem: Problem, settings: AdamSettings | SgdSettings) -> Any:

@@ -9,18 +9,23 @@ import tensorflow as tf
 from nst_graph.config import AdamSettings, LogSettings
 from nst_graph.optimizers.session_loop import session_loop
 from nst_graph.problem import Problem
-from nst_graph.types import Step
+from nst_graph.types import OptimizerState, Step
 
 tf1 = tf.compat.v1
 
 
-def adam(problem: Problem, settings: AdamSettings, log: LogSettings) -> Iterator[Step]:
+def adam(
+    problem: Problem,
+    settings: AdamSettings,
+    log: LogSettings,
+    state: OptimizerState | None = None,
+) -> Iterator[Step]:
     """Minimise the problem's total loss by Adam; Steps as of ``session_loop``.
 
     Raises:
         DivergedError: a loss that was read is NaN or infinite.
     """
-    return session_loop(problem, add_adam, settings, log)
+    return session_loop(problem, add_adam, settings, log, state)
 
 
 def add_adam(problem: Problem, settings: AdamSettings) -> tf.Operation:

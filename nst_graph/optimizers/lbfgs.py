@@ -23,10 +23,15 @@ from nst_graph.optimizers.evaluator import (
 )
 from nst_graph.optimizers.lockstep import lockstep
 from nst_graph.problem import Problem
-from nst_graph.types import EndStatus, FloatArray, Step
+from nst_graph.types import EndStatus, FloatArray, OptimizerState, Step
 
 
-def lbfgs(problem: Problem, settings: LbfgsSettings, log: LogSettings) -> Iterator[Step]:
+def lbfgs(
+    problem: Problem,
+    settings: LbfgsSettings,
+    log: LogSettings,
+    state: OptimizerState | None = None,
+) -> Iterator[Step]:
     """Minimise the problem's total loss through a Keras backend function.
 
     Steps as of ``minimise_in_segments``. The image variable keeps the initial image.
@@ -35,17 +40,22 @@ def lbfgs(problem: Problem, settings: LbfgsSettings, log: LogSettings) -> Iterat
         problem: not started yet.
         settings: segments, evaluations, tolerances.
         log: an iteration is a segment, or an evaluation if ``settings.stream`` says so.
+        state: of an earlier optimisation that this one continues; None: from the beginning.
 
     Raises:
         DivergedError: a loss or the gradient is NaN or infinite.
     """
     evaluator = problem_evaluator(problem)
     problem.start()
-    yield from minimise_in_segments(evaluator, problem.read_image(), settings, log)
+    yield from minimise_in_segments(evaluator, problem.read_image(), settings, log, state)
 
 
 def minimise_in_segments(
-    evaluator: Evaluator, start: FloatArray, settings: LbfgsSettings, log: LogSettings
+    evaluator: Evaluator,
+    start: FloatArray,
+    settings: LbfgsSettings,
+    log: LogSettings,
+    state: OptimizerState | None = None,
 ) -> Iterator[Step]:
     """Minimise the total loss; one Step for each segment, or for each evaluation.
 
@@ -57,20 +67,26 @@ def minimise_in_segments(
     where it was ends the run, for the next one would repeat it.
 
     A segment works on float64 values and hands on the image that the network saw, which is float32
-    (the Keras example keeps the bits below that): a Step's image is all that the next one needs.
+    (the Keras example keeps the bits below that): a Step's image is all that the next one needs,
+    and an optimisation can be taken up again wherever a segment begins.
 
     Args:
         evaluator: not asked yet.
         start: initial image, float32 [1, height, width, 3].
         settings: segments, evaluations, tolerances.
         log: an iteration is a segment, or an evaluation if ``settings.stream`` says so.
+        state: of an earlier optimisation that this one continues, to the bit, in place of
+            ``start``; None: from the beginning.
 
     Raises:
         DivergedError: a loss or the gradient is NaN or infinite; the last Step before it has the
             last image accepted.
     """
+    if state is None:
+        state = OptimizerState(log.first_iteration, 0, {"image": start}, evaluations=0)
+    evaluator.updates, evaluator.evaluations = state.updates, state.evaluations or 0
     if settings.stream == "segment":
-        yield from _segments(evaluator, start, settings, log)
+        yield from _segments(evaluator, state, settings, log)
         return
 
     def work(emit: Callable[[Step], None]) -> None:
@@ -79,7 +95,7 @@ def minimise_in_segments(
                 emit(_evaluation_step(evaluator, log))
 
         evaluator.listener = emit_evaluation
-        for step in _segments(evaluator, start, settings, log):
+        for step in _segments(evaluator, state, settings, log):
             # It stands for the segment's last evaluation too.
             evaluator.terms = {}
             emit(step)
@@ -88,10 +104,11 @@ def minimise_in_segments(
 
 
 def _segments(
-    evaluator: Evaluator, image: FloatArray, settings: LbfgsSettings, log: LogSettings
+    evaluator: Evaluator, state: OptimizerState, settings: LbfgsSettings, log: LogSettings
 ) -> Iterator[Step]:
     minimise = _FORMS[settings.form]
-    for segment in range(settings.segments):
+    image: FloatArray = state.variables["image"]
+    for segment in range(state.segments, settings.segments):
         evaluator.begin_segment()
         failure: DivergedError | None = None
         try:
@@ -105,7 +122,14 @@ def _segments(
         stands_still = np.array_equal(image, first)
         final = failure is not None or stands_still or segment + 1 == settings.segments
         count = segment if settings.stream == "segment" else evaluator.evaluations - 1
-        yield _segment_step(evaluator, count + log.first_iteration, message, log, final=final)
+        after = OptimizerState(
+            next_iteration=count + log.first_iteration + 1,
+            updates=evaluator.updates,
+            variables={"image": image},
+            evaluations=evaluator.evaluations,
+            segments=segment + 1,
+        )
+        yield _segment_step(evaluator, after, message, log, final=final)
         if failure is not None:
             raise failure
         if final:
@@ -190,9 +214,10 @@ _FORMS: dict[str, Callable[[Evaluator, Vector, LbfgsSettings], str]] = {
 
 
 def _segment_step(
-    evaluator: Evaluator, iteration: int, message: str, log: LogSettings, *, final: bool
+    evaluator: Evaluator, after: OptimizerState, message: str, log: LogSettings, *, final: bool
 ) -> Step:
     """What a segment ends with: the image accepted last, not a probe of its line search."""
+    iteration = after.next_iteration - 1
     logged = final or iteration % log.losses_every == 0
     return Step(
         iteration=iteration,
@@ -200,6 +225,7 @@ def _segment_step(
         losses=evaluator.accepted_terms if logged else {},
         losses_at=evaluator.updates,
         fetch_image=evaluator.accepted_image,
+        fetch_state=lambda: after,
         final=final,
         evaluations=evaluator.evaluations,
         status=named_status(message),
@@ -215,5 +241,6 @@ def _evaluation_step(evaluator: Evaluator, log: LogSettings) -> Step:
         losses=evaluator.terms if iteration % log.losses_every == 0 else {},
         losses_at=evaluator.updates,
         fetch_image=evaluator.evaluated_image,
+        fetch_state=None,
         evaluations=evaluator.evaluations,
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy.typing as npt
 import tensorflow as tf
 
 from nst_graph.config import AdamSettings, LogSettings, SgdSettings
 from nst_graph.optimizers.update_loop import update_loop
 from nst_graph.preprocess import channel_means
 from nst_graph.problem import Problem, as_floats
-from nst_graph.types import ChannelOrder, Step
+from nst_graph.types import ChannelOrder, OptimizerState, Step
 
 tf1 = tf.compat.v1
 
@@ -34,8 +35,14 @@ class SessionUpdater:
     def __init__(
         self, problem: Problem, build_update: BuildUpdate, settings: AdamSettings | SgdSettings
     ) -> None:
+        with problem.graph.as_default():
+            others = {variable.ref() for variable in tf1.global_variables()}
         update = add_update_to(problem, build_update, settings)
+        with problem.graph.as_default():
+            added = [each for each in tf1.global_variables() if each.ref() not in others]
+        self._variables = {"image": problem.image, **{each.op.name: each for each in added}}
         problem.start()
+        self._session = problem.session
         self._run = problem.session.make_callable(update)
         self._run_and_read = problem.session.make_callable((update, problem.terms))
         self.read_losses = problem.read_losses
@@ -47,12 +54,23 @@ class SessionUpdater:
     def update_and_read(self) -> dict[str, float]:
         return as_floats(self._run_and_read()[1])
 
+    def read_variables(self) -> dict[str, npt.NDArray[Any]]:
+        values: dict[str, npt.NDArray[Any]] = self._session.run(self._variables)
+        return values
+
+    def restore_variables(self, values: Mapping[str, npt.NDArray[Any]]) -> None:
+        # The graph is final; each variable's initializer assigns what its value input is fed.
+        initializers = {name: each.initializer for name, each in self._variables.items()}
+        feeds = {initializers[name].inputs[1]: values[name] for name in self._variables}
+        self._session.run(list(initializers.values()), feeds)
+
 
 def session_loop(
     problem: Problem,
     build_update: BuildUpdate,
     settings: AdamSettings | SgdSettings,
     log: LogSettings,
+    state: OptimizerState | None = None,
 ) -> Iterator[Step]:
     """Minimise the problem's total loss; Steps as of ``update_loop``.
 
@@ -61,11 +79,13 @@ def session_loop(
         build_update: of the optimiser.
         settings: number of steps, clipping, and which image to keep.
         log: when to read losses.
+        state: of an earlier optimisation that this one continues; None: from the beginning.
 
     Raises:
         DivergedError: a loss that was read is NaN or infinite.
     """
-    yield from update_loop(SessionUpdater(problem, build_update, settings), settings, log)
+    updater = SessionUpdater(problem, build_update, settings)
+    yield from update_loop(updater, settings, log, state)
 
 
 def add_update_to(

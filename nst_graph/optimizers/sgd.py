@@ -9,18 +9,23 @@ import tensorflow as tf
 from nst_graph.config import LogSettings, SgdSettings
 from nst_graph.optimizers.session_loop import session_loop
 from nst_graph.problem import Problem
-from nst_graph.types import Step
+from nst_graph.types import OptimizerState, Step
 
 tf1 = tf.compat.v1
 
 
-def sgd(problem: Problem, settings: SgdSettings, log: LogSettings) -> Iterator[Step]:
+def sgd(
+    problem: Problem,
+    settings: SgdSettings,
+    log: LogSettings,
+    state: OptimizerState | None = None,
+) -> Iterator[Step]:
     """Minimise the problem's total loss by gradient descent; Steps as of ``session_loop``.
 
     Raises:
         DivergedError: a loss that was read is NaN or infinite.
     """
-    return session_loop(problem, add_sgd, settings, log)
+    return session_loop(problem, add_sgd, settings, log, state)
 
 
 def add_sgd(problem: Problem, settings: SgdSettings) -> tf.Operation:

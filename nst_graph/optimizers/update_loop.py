@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+import numpy.typing as npt
 
 from nst_graph.config import AdamSettings, LogSettings, SgdSettings
 from nst_graph.optimizers.finite import check_finite
-from nst_graph.types import BestImage, FloatArray, Step
+from nst_graph.types import BestImage, FloatArray, OptimizerState, Step
 
 _REMEDY = "lower optimizer.learning_rate or the loss weights"
 
@@ -27,9 +30,18 @@ class Updater(Protocol):
     def read_image(self) -> FloatArray:
         """The image as it is now, float32 [1, height, width, 3]."""
 
+    def read_variables(self) -> dict[str, npt.NDArray[Any]]:
+        """All that updates read and change, by name: "image" and the optimiser's own variables."""
+
+    def restore_variables(self, values: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Put back what ``read_variables`` gave."""
+
 
 def update_loop(
-    updater: Updater, settings: AdamSettings | SgdSettings, log: LogSettings
+    updater: Updater,
+    settings: AdamSettings | SgdSettings,
+    log: LogSettings,
+    state: OptimizerState | None = None,
 ) -> Iterator[Step]:
     """One Step for each update.
 
@@ -41,13 +53,18 @@ def update_loop(
         updater: at the initial image.
         settings: number of steps, and which image to keep.
         log: when to read losses.
+        state: of an earlier loop that this one continues, to the bit; None: from the beginning.
 
     Raises:
         DivergedError: a loss that was read is NaN or infinite.
     """
     before, keep_best = log.read_losses == "before_update", settings.keep == "best"
     best: BestImage | None = None
-    for done in range(settings.steps):
+    first = 0
+    if state is not None:
+        updater.restore_variables(state.variables)
+        first, best = state.updates, state.best
+    for done in range(first, settings.steps):
         iteration, final = done + log.first_iteration, done + 1 == settings.steps
         logged = final or iteration % log.losses_every == 0
         losses: dict[str, float] = {}
@@ -67,6 +84,7 @@ def update_loop(
             losses=losses if logged else {},
             losses_at=done if before else done + 1,
             fetch_image=updater.read_image,
+            fetch_state=partial(_state, updater, iteration, done + 1, best),
             final=final,
             best=best,
         )
@@ -80,3 +98,10 @@ def _better(best: BestImage | None, iteration: int, loss: float, updater: Update
     if best is not None and best.loss <= loss:
         return best
     return BestImage(iteration, loss, updater.read_image())
+
+
+def _state(
+    updater: Updater, iteration: int, updates: int, best: BestImage | None
+) -> OptimizerState:
+    """The state after an iteration."""
+    return OptimizerState(iteration + 1, updates, updater.read_variables(), best=best)
