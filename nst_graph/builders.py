@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from nst_graph.config import SessionSettings
+from nst_graph.fast import fast_step
+from nst_graph.precision import resolve_precision
 from nst_graph.problem import StepBuilder, build_step
 
 
@@ -12,4 +14,7 @@ def choose_builder(settings: SessionSettings) -> StepBuilder:
     Raises:
         DeviceError: a GPU is asked for and none is visible.
     """
-    return build_step
+    precision = resolve_precision(settings)
+    if precision.exact:
+        return build_step
+    return fast_step(precision.dtype)
