@@ -34,6 +34,7 @@ from nst_graph.jobs import to_yaml
 from nst_graph.machine import cpu_model
 from nst_graph.objective import Objective
 from nst_graph.plan import Plan
+from nst_graph.precision import resolve_precision
 from nst_graph.preprocess import initial_image, to_network, to_pixels
 from nst_graph.session import environment, session_config
 from nst_graph.target_cache import CachedTargets
@@ -163,6 +164,8 @@ def _run(
     directory = _open_directory(plan, facts, checkpoint, overwrite=overwrite)
     with _advice(directory.path):
         directory.note(f"weights: {weights.provenance.description}")
+        if notice := resolve_precision(job.session).notice:
+            directory.note(notice)
         ingredients = ingredients_of(plan, content, style, weights, config, reuse.style)
         clock.lap("compute targets")
         with (
@@ -431,6 +434,7 @@ def _facts(plan: Plan, content: Picture, style: Picture, weights: VggWeights) ->
         "seed": plan.job.initial_image.seed,
         "environment": {
             **environment(plan.job.session),
+            "dtype": resolve_precision(plan.job.session).dtype,
             **{name: version(name) for name in ("tf_keras", "numpy", "scipy", "imageio", "pillow")},
             "python": platform.python_version(),
             "machine": platform.machine(),

@@ -83,6 +83,9 @@ def _carry_out(plan: Plan, *, overwrite: bool = False, resume: bool = False) -> 
         with stop_request():
             with quiet_import():
                 from nst_graph.pipeline import run as run_plan
+                from nst_graph.precision import resolve_precision
+            if notice := resolve_precision(plan.job.session).notice:
+                print(f"notice: {notice}", file=sys.stderr)
             from rich.console import Console
 
             from nst_graph.console import step_progress
