@@ -63,7 +63,7 @@ def test_fast_is_for_the_graph_engine(engine: str) -> None:
 def test_a_fast_run_says_what_it_computed_in(tmp_path: Path) -> None:
     job = tmp_path / "job.yaml"
     job.write_text(
-        "recipe: coursera\ncontent: embedded:landscape\nstyle: embedded:painting\nsize: 32\n"
+        "recipe: coursera\ncontent: embedded:landscape\nstyle: embedded:painting\nsize: 48\n"
         "content_layers: {relu1_2: 1}\nstyle_layers: {relu1_1: 1}\noutput: run\n"
         "optimizer: {steps: 2}\nsession: {precision: fast, device: cpu}\n",
         encoding="utf-8",

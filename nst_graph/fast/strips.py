@@ -1,6 +1,6 @@
 """A block in strips of rows: only its output and its Gram matrices outlive the forward pass.
 
-The activations of blocks 1 and 2 are three quarters of a step's memory. Here they exist for one
+The activations of blocks 1 and 2 are two thirds of all to relu5_1. Here they exist for one
 strip at a time, and are computed again, strip by strip, when the gradient comes back.
 
 Each of a block's n convolutions looks one row further, so n rows beyond a strip are computed with

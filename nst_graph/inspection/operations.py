@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from nst_graph.builders import choose_builder
 from nst_graph.config import Job, LbfgsSettings
 from nst_graph.layers import CONVOLUTIONS, kernel_shape
 from nst_graph.objective import Objective
@@ -32,7 +33,8 @@ def operation_names(job: Job, shape: tuple[int, int], layers: Sizes) -> tuple[li
         layers: sizes of the network's activations for that image.
     """
     objective = Objective(job.network, job.content_layers, job.style_layers, job.losses)
-    problem = Problem(_zeros(1, *shape, 3), _weights(), _targets(job, layers), objective)
+    ingredients = _zeros(1, *shape, 3), _weights(), _targets(job, layers), objective
+    problem = Problem(*ingredients, build=choose_builder(job.session))
     wanted = [*problem.terms.values(), problem.gradient]
     names = [tensor.op.name for tensor in wanted]
     if not isinstance(job.optimizer, LbfgsSettings):
