@@ -32,7 +32,7 @@ from nst_graph.batch.outcome import Outcome, Progress, Retried
 from nst_graph.batch.pool import GRACE_SECONDS, cores
 from nst_graph.batch.resources import Needs, Node, check_needs, needs_of, places
 from nst_graph.batch.tasks import Tasks
-from nst_graph.errors import ConfigError
+from nst_graph.errors import ConfigError, DeviceError
 from nst_graph.plan import Plan
 
 #: Seconds between two looks at what the workers report.
@@ -201,7 +201,9 @@ class _Dispatcher:
                 flight.index, "failed", error=f"{cause}, {flight.attempt} times in all"
             )
         except RayError as error:  # such as a worker on which nst_graph cannot be imported
-            outcome = Outcome(flight.index, "failed", error=_last_line(error))
+            outcome = Outcome(
+                flight.index, "failed", error=f"its worker could not do it: {_last_line(error)}"
+            )
         self._tasks.end(outcome)
 
 
@@ -236,7 +238,9 @@ def _connection(address: str | None) -> Iterator[None]:
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (RayError, ConnectionError, RuntimeError, ValueError) as error:
-            raise _unreachable(address or "this machine", _last_line(error)) from None
+            if address is None:
+                raise _not_started(_last_line(error)) from None
+            raise _unreachable(address, _last_line(error)) from None
     try:
         yield
     finally:
@@ -244,7 +248,7 @@ def _connection(address: str | None) -> Iterator[None]:
 
 
 def _check_address(address: str) -> None:
-    """Knock at the door: Ray itself would try for minutes, and end the process.
+    """Knock at the door: Ray itself would try for minutes.
 
     Raises:
         ConfigError: no HOST:PORT, or nothing listens there.
@@ -266,13 +270,22 @@ def _unreachable(address: str, cause: str) -> ConfigError:
     return ConfigError(
         f"no Ray cluster at {address}: {cause}",
         where="--address",
-        remedy="start one with `ray start --head`, and run this on one of its machines",
+        remedy="start one with `ray start --head`, and run this on one of its machines; if it asks "
+        "for a token, with RAY_AUTH_MODE=token",
+    )
+
+
+def _not_started(cause: str) -> DeviceError:
+    return DeviceError(
+        f"Ray cannot be started on this machine: {cause}",
+        where="--runner ray",
+        remedy="look into /tmp/ray/session_latest/logs, or use --runner local",
     )
 
 
 @contextmanager
 def _kept_signal(number: signal.Signals) -> Iterator[None]:
-    """Ray, where it is called in the main thread, puts a handler of its own in the place of ours."""
+    """Ray, called in the main thread, puts a handler of its own in the place of ours."""
     ours = signal.getsignal(number)
     try:
         yield
