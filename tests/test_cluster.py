@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from nst_graph.artifacts import read_manifest
 from nst_graph.batch import (
     BatchReport,
     Outcome,
@@ -54,6 +55,7 @@ session: {threads: 1}
 content_layers: {relu2_1: 1}
 style_layers: {relu1_1: 1}
 log: {image_every: 0, losses_every: 1}
+checkpoint: {every: 20}
 content: embedded:landscape
 style: embedded:painting
 """
@@ -115,14 +117,16 @@ def workers_below(ancestor: int) -> list[int]:
 
 
 def test_a_killed_worker_is_replaced_and_the_results_are_those_of_a_local_run() -> None:
-    text = TINY + "sweep: {optimizer.steps: [200, 201, 3]}\n"
+    text = TINY + "sweep: {optimizer.steps: [300, 301, 3]}\n"
     batch = planned(text)
     events: list[object] = []
     killed: list[int] = []
 
     def kill_a_worker(event: object) -> None:
         events.append(event)
-        if isinstance(event, Progress) and event.index in (0, 1) and not killed:
+        checkpoints = [job.plan.output / "checkpoint.npz" for job in batch.jobs[:2]]
+        begun = isinstance(event, Progress) and all(path.is_file() for path in checkpoints)
+        if begun and not killed:
             killed.append(workers_below(os.getpid())[0])
             os.kill(killed[0], signal.SIGKILL)
 
@@ -131,6 +135,10 @@ def test_a_killed_worker_is_replaced_and_the_results_are_those_of_a_local_run() 
     [retried] = [event for event in events if isinstance(event, Retried)]
     assert retried.attempt == 2
     assert "its worker was lost" in retried.cause
+    manifest = read_manifest(batch.jobs[retried.index].plan.output)
+    assert manifest is not None
+    [resumed] = manifest["resumed"]
+    assert resumed["iteration"] >= 20, "it goes on from its checkpoint"
     assert sum(isinstance(event, Outcome) for event in events) == 3
     assert not list(processes_below(os.getpid())), "the cluster ends with the batch"
 
@@ -158,7 +166,7 @@ def test_faults_of_a_job_are_not_retried_and_those_of_a_worker_not_for_ever() ->
 
     report = run_on_ray(batch, watch=kill_the_other)
     assert statuses(report) == ["failed", "failed"]
-    assert "NaN" in report.outcomes[0].error or "infinite" in report.outcomes[0].error
+    assert "is nan at iteration" in report.outcomes[0].error
     assert f"(on {socket.gethostname()})" in report.outcomes[0].error
     assert [(event.index, event.attempt) for event in retried] == [(1, 2)]
     assert "2 times in all" in report.outcomes[1].error

@@ -138,7 +138,7 @@ class _Dispatcher:
                 last = flight.index
 
     def interrupt(self) -> None:
-        """Let the workers write their last picture."""
+        """Let the workers write their checkpoint and last picture."""
         for reference in self._flights:
             ray.cancel(reference)
         deadline = time.monotonic() + GRACE_SECONDS

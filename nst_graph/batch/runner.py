@@ -49,6 +49,7 @@ def run_batch(
             tasks.stop()
         with stop.deferred():
             outcomes = tasks.all_outcomes()
-            summary, sheet = (None, None) if planned.batch.single else write_summary(planned, outcomes)
+            single = planned.batch.single
+            summary, sheet = (None, None) if single else write_summary(planned, outcomes)
         signum = stop.signum or signal.SIGINT
     return BatchReport(outcomes, tasks.interrupted, summary, sheet, signum)
