@@ -21,10 +21,12 @@ from nst_graph.batch import (
     Outcome,
     PlannedBatch,
     Progress,
+    RunnerOptions,
     RunState,
     Started,
     check_states,
     load_batch,
+    make_runner,
     plan_batch,
     run_batch,
     state_of,
@@ -227,7 +229,8 @@ def test_a_worker_that_is_killed_is_one_failed_job(here: Path) -> None:
             os.kill(killed[0], signal.SIGKILL)
 
     done: list[int] = []
-    report = run_it(batch, watch=kill_the_last_worker, workers=2)
+    two_workers = make_runner("local", RunnerOptions(workers=2))
+    report = run_it(batch, watch=kill_the_last_worker, run_tasks=two_workers)
     assert statuses(report) == ["failed", "finished", "finished"]
     assert "SIGKILL" in report.outcomes[0].error
     assert report.count("failed") == 1

@@ -14,6 +14,7 @@ from nst_graph.batch.outcome import (
     Outcome,
     OutcomeStatus,
     Progress,
+    Retried,
     Started,
 )
 from nst_graph.batch.state import RunState
@@ -119,7 +120,8 @@ def closing_lines(planned: PlannedBatch, report: BatchReport) -> Iterator[str]:
         if report.count(status) or status in ("finished", "failed")
     ]
     yield f"{len(report.outcomes)} jobs: {', '.join(counts)}"
-    yield str(report.summary)
+    if report.summary is not None:
+        yield str(report.summary)
     if report.contact_sheet is not None:
         yield str(report.contact_sheet)
 
@@ -158,6 +160,9 @@ def batch_progress(console: Console, planned: PlannedBatch) -> Iterator[Callable
                 bar.update(task, completed=event.evaluations)
                 if "total" in event.losses:
                     bar.update(task, note=f"total {event.losses['total']:.6g}")
+            elif isinstance(event, Retried):
+                bar.update(running[event.index], completed=0, note="starting")
+                _print_event(bar.console, planned, event)
             else:
                 if event.index in running:
                     bar.remove_task(running.pop(event.index))
@@ -169,11 +174,15 @@ def batch_progress(console: Console, planned: PlannedBatch) -> Iterator[Callable
 
 
 def _print_event(console: Console, planned: PlannedBatch, event: Event) -> None:
-    if not isinstance(event, Outcome):
-        return
-    text = f"{planned.jobs[event.index].name}: {event.status}"
+    if isinstance(event, Outcome | Retried):
+        text = f"{planned.jobs[event.index].name}: {_account(event)}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _account(event: Outcome | Retried) -> str:
+    if isinstance(event, Retried):
+        return f"{event.cause}; attempt {event.attempt}"
     if event.status == "finished":
-        text += f", total loss {event.losses.get('total', float('nan')):.6g}, {event.seconds:.0f} s"
-    elif event.error:
-        text += f": {event.error}"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        total = event.losses.get("total", float("nan"))
+        return f"finished, total loss {total:.6g}, {event.seconds:.0f} s"
+    return f"{event.status}: {event.error}" if event.error else event.status

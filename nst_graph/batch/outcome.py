@@ -39,6 +39,21 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Retried:
+    """A job is given to another worker, for its own was lost.
+
+    Attributes:
+        index: of the job in the batch, from 0.
+        attempt: which one this is; the first was 1.
+        cause: of the loss, on one line.
+    """
+
+    index: int
+    attempt: int
+    cause: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A job is over.
 
@@ -59,7 +74,7 @@ class Outcome:
     error: str = ""
 
 
-Event = Started | Progress | Outcome
+Event = Started | Progress | Retried | Outcome
 
 
 @dataclass(frozen=True)
@@ -69,14 +84,14 @@ class BatchReport:
     Attributes:
         outcomes: of its jobs, in their order.
         interrupted: before all jobs were over.
-        summary: summary.csv.
+        summary: summary.csv; None where the file is one job.
         contact_sheet: the pictures; None where no job has one.
         signum: what interrupted it.
     """
 
     outcomes: tuple[Outcome, ...]
     interrupted: bool
-    summary: Path
+    summary: Path | None
     contact_sheet: Path | None
     signum: int = signal.SIGINT
 

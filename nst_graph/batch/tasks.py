@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 from nst_graph.artifacts import read_manifest
 from nst_graph.batch.checks import PlannedBatch
-from nst_graph.batch.outcome import Event, Outcome, Progress, Started
+from nst_graph.batch.outcome import Event, Outcome, Progress, Retried, Started
 from nst_graph.batch.state import RunState, result_path
 from nst_graph.batch.work import style_key, weights_key
 from nst_graph.plan import Plan
@@ -33,6 +33,7 @@ class Tasks:
         fail_fast: bool,
     ) -> None:
         self._plans = [job.plan for job in planned.jobs]
+        self._names = [job.name for job in planned.jobs]
         self._watch = watch
         self._fail_fast = fail_fast
         self._outcomes: dict[int, Outcome] = {}
@@ -64,8 +65,15 @@ class Tasks:
         self._watch(Started(index))
         return index, self._plans[index]
 
-    def report(self, progress: Progress) -> None:
-        self._watch(progress)
+    def pending(self) -> list[tuple[int, Plan]]:
+        """The jobs that ``take`` has still to give."""
+        return [(index, self._plans[index]) for index in self._pending]
+
+    def name(self, index: int) -> str:
+        return self._names[index]
+
+    def report(self, event: Progress | Retried) -> None:
+        self._watch(event)
 
     def end(self, outcome: Outcome) -> None:
         """Take down how a job ended."""

@@ -20,9 +20,7 @@ def work(connection: Connection, threads: int, log: Path) -> None:
         log: takes what libraries write to standard output and error.
     """
     _redirect(log)
-    # TensorFlow takes these where a session does not set its threads. They are no part of the job:
-    # its digest must not depend on the number of workers.
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+    set_threads(threads)
     from threadpoolctl import threadpool_limits
 
     from nst_graph.interruption import SIGNALS, stop_request
@@ -36,6 +34,15 @@ def work(connection: Connection, threads: int, log: Path) -> None:
             _serve(connection)
     except (KeyboardInterrupt, EOFError, BrokenPipeError, ConnectionResetError):
         return
+
+
+def set_threads(threads: int) -> None:
+    """Give TensorFlow, which must not have been imported, so many threads in this process.
+
+    It takes them where a session does not set its own. They are no part of the job: its digest must
+    not depend on the number of workers.
+    """
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
 
 
 def _serve(connection: Connection) -> None:

@@ -12,6 +12,7 @@ from nst_graph.cli.base import OverwriteOption, SetOption, app, quiet_import
 
 if TYPE_CHECKING:
     from nst_graph.batch import Batch
+    from nst_graph.batch.runners import RunTasks
     from nst_graph.jobs import LoadedJob
     from nst_graph.plan import Plan
 
@@ -25,22 +26,41 @@ def run(
         bool, typer.Option("--dry-run", help="Only list the jobs, their time and memory.")
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=1, max=1024, help="Processes that share the jobs of a batch.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, max=1024, help="local: processes, 1 by default."),
+    ] = None,
+    runner: Annotated[
+        str, typer.Option(help="local: this machine; ray: a Ray cluster, see docs/cluster.md.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="ray: of a cluster that runs already.")
+    ] = None,
+    cpus_per_job: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="ray: CPUs of a job; 1 by default.")
+    ] = None,
+    gpus_per_job: Annotated[
+        float | None, typer.Option(help="ray: share of a GPU, to 1; 1 by default.")
+    ] = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(min=0, max=1000, help="ray: of a job whose worker is lost; 3 by default."),
+    ] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Start no other job once one has failed.")
     ] = False,
 ) -> None:
     """Run a job, or the jobs of a batch file that are not finished; exit 1 if some failed."""
-    from nst_graph.batch import load_batch
+    from nst_graph.batch import RunnerOptions, load_batch, make_runner
 
+    options = RunnerOptions(workers, address, cpus_per_job, gpus_per_job, retries)
+    run_tasks = make_runner(runner, options)
     batch = load_batch(job, overrides or [])
     if dry_run:
-        _list_jobs(batch, overwrite=overwrite, workers=workers)
-    elif batch.single:
+        _list_jobs(batch, overwrite=overwrite, workers=workers or 1)
+    elif batch.single and runner == "local":
         _run(batch.jobs[0].loaded, overwrite=overwrite)
     else:
-        _run_batch(batch, overwrite=overwrite, workers=workers, fail_fast=fail_fast)
+        _run_batch(batch, run_tasks, overwrite=overwrite, fail_fast=fail_fast)
 
 
 @app.command()
@@ -119,10 +139,10 @@ def _list_jobs(batch: Batch, *, overwrite: bool, workers: int) -> None:
         print(line)
 
 
-def _run_batch(batch: Batch, *, overwrite: bool, workers: int, fail_fast: bool) -> None:
+def _run_batch(batch: Batch, run_tasks: RunTasks, *, overwrite: bool, fail_fast: bool) -> None:
     from rich.console import Console
 
-    from nst_graph.batch import RunState, check_states, plan_batch, run_batch
+    from nst_graph.batch import RunState, check_states, plan_batch, run_batch, run_here
     from nst_graph.batch.display import batch_progress, closing_lines
     from nst_graph.interruption import exit_code_of
 
@@ -131,11 +151,11 @@ def _run_batch(batch: Batch, *, overwrite: bool, workers: int, fail_fast: bool) 
     for notice in dict.fromkeys(job.plan.weights.notice for job in planned.jobs):
         if notice:
             print(f"notice: {notice}", file=sys.stderr)
-    if workers == 1 and any(state is not RunState.FINISHED for state in states):
+    if run_tasks is run_here and any(state is not RunState.FINISHED for state in states):
         with quiet_import():
             from nst_graph import pipeline as _pipeline  # noqa: F401
     with batch_progress(Console(stderr=True), planned) as watch:
-        report = run_batch(planned, states, watch, workers=workers, fail_fast=fail_fast)
+        report = run_batch(planned, states, watch, run_tasks=run_tasks, fail_fast=fail_fast)
     for line in closing_lines(planned, report):
         print(line)
     if report.interrupted:
