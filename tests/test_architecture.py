@@ -26,6 +26,7 @@ ROWS = (
         "embedded",
         "cache_directory",
     ),
+    ("metrics", "origin"),
     ("variables",),
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),
@@ -42,7 +43,7 @@ ROWS = (
         "tensorboard",
     ),
     ("pipeline", "resumption", "console", "inspection"),
-    ("reproduce", "compare", "estimate", "batch"),
+    ("reproduce", "compare", "estimate", "batch", "rerun"),
     ("cli",),
 )
 
