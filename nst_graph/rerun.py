@@ -11,6 +11,7 @@ import numpy as np
 
 from nst_graph.artifacts import IMAGES
 from nst_graph.errors import NstGraphError, PictureError, WeightsError
+from nst_graph.filenames import fault_of_path
 from nst_graph.images import UInt8Array, read_picture
 from nst_graph.jobfile import parse_overrides
 from nst_graph.jobs import InvalidJobError, LoadedJob, complete
@@ -187,6 +188,8 @@ def _faults_of_inputs(picture: Path, origin: Origin, loaded: LoadedJob) -> list[
 
 
 def _fault_of_picture(facts: InputFacts) -> str:
+    if fault_of_path(facts.path):
+        return f"{facts.path[:40]!a} {fault_of_path(facts.path)}"
     try:
         digest = PictureSource(facts.path, (facts.height, facts.width), "lanczos").digest()
     except NstGraphError as error:
@@ -195,6 +198,8 @@ def _fault_of_picture(facts: InputFacts) -> str:
 
 
 def _fault_of_weights(path: Path, recorded: str) -> str:
+    if fault_of_path(str(path)):
+        return f"{str(path)[:40]!a} {fault_of_path(str(path))}"
     try:
         digest = identify(path, WeightsCache()).digests.sha256
     except NstGraphError as error:
