@@ -26,7 +26,7 @@ ROWS = (
         "embedded",
         "cache_directory",
     ),
-    ("metrics", "origin"),
+    ("metrics", "origin", "webpage"),
     ("variables",),
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),
@@ -43,7 +43,7 @@ ROWS = (
         "tensorboard",
     ),
     ("pipeline", "resumption", "console", "inspection"),
-    ("reproduce", "compare", "estimate", "batch", "rerun"),
+    ("reproduce", "compare", "estimate", "batch", "rerun", "report"),
     ("cli",),
 )
 

@@ -1,4 +1,4 @@
-"""Commands that take up what a run has left: rerun."""
+"""Commands that take up what a run has left: rerun, report."""
 
 from __future__ import annotations
 
@@ -34,6 +34,22 @@ def rerun(
     check_output(plan.output, overwrite=overwrite)
     carry_out(plan, overwrite=overwrite)
     _tell(picture, compare(picture, origin, plan.output))
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Of a run, or of a batch.")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="By default report.html in DIR.")
+    ] = None,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="Of a batch: the page of every run as well.")
+    ] = False,
+) -> None:
+    """Write a run, or a batch, as one HTML page: pictures, time line, losses, settings, origin."""
+    from nst_graph.report import write_report
+
+    print(write_report(directory, output, runs=runs))
 
 
 def _tell(picture: Path, found: Comparison) -> None:
