@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 from nst_graph.cli import app
 from nst_graph.embedded import draw
 from nst_graph.errors import DivergedError, OutputError
+from nst_graph.frames import Frame, spread
 from nst_graph.images import write_picture
 from nst_graph.jobs import make_job
 from nst_graph.pipeline import RunResult, run
 from nst_graph.plan import make_plan
 from nst_graph.report import write_report
 from nst_graph.report.curves import HEIGHT, WIDTH, chart
-from nst_graph.report.record import Frame, spread
 from nst_graph.report.settings import settings_of
 
 pytestmark = pytest.mark.tensorflow

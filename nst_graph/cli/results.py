@@ -1,4 +1,4 @@
-"""Commands that take up what a run has left: rerun, report."""
+"""Commands that take up what a run has left: rerun, report, animate."""
 
 from __future__ import annotations
 
@@ -50,6 +50,18 @@ def report(
     from nst_graph.report import write_report
 
     print(write_report(directory, output, runs=runs))
+
+
+@app.command()
+def animate(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Of a run.")],
+    kind: Annotated[str, typer.Option("--format", help="gif, or mp4: nst_graph[video].")] = "gif",
+    fps: Annotated[float, typer.Option(min=1, max=50, help="Images a second.")] = 8,
+) -> None:
+    """Make the saved images of a run into an animation: evolution.gif or evolution.mp4."""
+    from nst_graph.animation import write_animation
+
+    print(write_animation(directory, kind, fps))
 
 
 def _tell(picture: Path, found: Comparison) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nst_graph.errors import NstGraphError
+from nst_graph.frames import time_line
 from nst_graph.images import UInt8Array, read_picture, resize, webp_bytes
-from nst_graph.report.record import Frame, RunRecord, spread
+from nst_graph.report.record import RunRecord
 from nst_graph.sources import PictureSource
 from nst_graph.webpage import data_uri
 
@@ -69,14 +70,10 @@ def shown_input(facts: Any, resize_method: str) -> Shown | None:
     return None
 
 
-def moments_of(run: RunRecord, result_iteration: int | None) -> list[Moment]:
-    """The time line: images of the way, and the result where it is later than they are."""
-    frames = spread(run.frames, MOST_FRAMES)
-    last = frames[-1].iteration if frames else -1
-    if run.result is not None and result_iteration is not None and result_iteration > last:
-        frames.append(Frame(result_iteration, run.result))
+def moments_of(run: RunRecord) -> list[Moment]:
+    """The time line, less what cannot be read."""
     moments = []
-    for frame in frames:
+    for frame in time_line(run.path, MOST_FRAMES):
         picture = shown_file(frame.path, FRAME_SIDE)
         if picture is not None:
             moments.append(Moment(frame.iteration, picture, run.losses_at(frame.iteration)))

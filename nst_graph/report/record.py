@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nst_graph.artifacts import IMAGES, MANIFEST, SIDE_BY_SIDE, read_manifest
+from nst_graph.artifacts import MANIFEST, SIDE_BY_SIDE, read_manifest
 from nst_graph.errors import OutputError
+from nst_graph.frames import Frame, result_of, saved_frames
 from nst_graph.metrics import Row, losses_of, read_rows
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A saved image of the way.
-
-    Attributes:
-        iteration: after which it was taken.
-        path: the file.
-    """
-
-    iteration: int
-    path: Path
 
 
 @dataclass(frozen=True)
@@ -34,7 +21,7 @@ class RunRecord:
         path: the directory.
         manifest: settings, inputs, weights, environment; of a run that was killed, no timings.
         rows: of the metrics.
-        frames: by iteration.
+        frames: the saved images.
         result, side_by_side: None where the run has not come so far.
     """
 
@@ -42,7 +29,7 @@ class RunRecord:
     manifest: Mapping[str, Any]
     rows: Sequence[Row]
     frames: Sequence[Frame]
-    result: Path | None
+    result: Frame | None
     side_by_side: Path | None
 
     @property
@@ -73,30 +60,12 @@ def read_run(directory: Path) -> RunRecord:
             where=str(directory),
             remedy="name the directory of a run, such as runs/demo, or of a batch",
         )
-    results = sorted(directory.glob("result.*"))
     side_by_side = directory / SIDE_BY_SIDE
     return RunRecord(
         directory,
         manifest,
         read_rows(directory),
-        frames_of(directory),
-        results[0] if results else None,
+        saved_frames(directory),
+        result_of(directory),
         side_by_side if side_by_side.is_file() else None,
     )
-
-
-def frames_of(directory: Path) -> list[Frame]:
-    """The images of the way in a run's directory, by iteration."""
-    found = []
-    for path in (directory / IMAGES).glob("iteration_*.*"):
-        number = re.fullmatch(r"iteration_(\d+)", path.stem)
-        if number:
-            found.append(Frame(int(number[1]), path))
-    return sorted(found, key=lambda frame: frame.iteration)
-
-
-def spread(frames: Sequence[Frame], most: int) -> list[Frame]:
-    """At most so many of the frames, evenly spread, the first and the last among them."""
-    if len(frames) <= most:
-        return list(frames)
-    return [frames[round(index * (len(frames) - 1) / (most - 1))] for index in range(most)]

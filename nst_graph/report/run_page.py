@@ -6,8 +6,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nst_graph.errors import PictureError
-from nst_graph.origin import read_origin
 from nst_graph.recipes import RECIPES
 from nst_graph.report import curves
 from nst_graph.report.pictures import (
@@ -37,7 +35,7 @@ _MOST_ROWS = 200
 def run_page(run: RunRecord) -> str:
     """The page as HTML."""
     manifest = run.manifest
-    iteration = _result_iteration(run)
+    iteration = run.result.iteration if run.result else None
     return render(
         TEMPLATE,
         {
@@ -46,12 +44,12 @@ def run_page(run: RunRecord) -> str:
             "manifest": manifest,
             "recipe": getattr(RECIPES.get(str(run.job.get("recipe"))), "title", ""),
             "warning": _warning(run),
-            "result": shown_file(run.result, RESULT_SIDE),
+            "result": shown_file(run.result.path if run.result else None, RESULT_SIDE),
             "iteration": iteration,
-            "losses": manifest.get("losses") or (run.losses_at(iteration) if iteration else {}),
+            "losses": manifest.get("losses") or {},
             "inputs": _inputs(run),
             "side_by_side": shown_file(run.side_by_side, 2 * INPUT_SIDE),
-            "moments": moments_of(run, iteration),
+            "moments": moments_of(run),
             "saved": len(run.frames),
             "charts": _charts(run),
             "box": curves,
@@ -70,15 +68,6 @@ def _warning(run: RunRecord) -> str:
     text = _ENDINGS.get(run.status, f"The status of this run is {run.status!r}.")
     error = run.manifest.get("error")
     return f"{text} {error}" if error else text
-
-
-def _result_iteration(run: RunRecord) -> int | None:
-    if run.result is None:
-        return None
-    try:
-        return read_origin(run.result).iteration
-    except PictureError:
-        return None
 
 
 def _inputs(run: RunRecord) -> list[dict[str, Any]]:
@@ -146,7 +135,7 @@ def _commands(run: RunRecord) -> list[tuple[str, str]]:
     directory = str(run.path)
     again = []
     if run.result is not None:
-        picture = shlex.quote(str(run.result))
+        picture = shlex.quote(str(run.result.path))
         again.append(("make the picture again and compare", f"nst-graph rerun {picture}"))
     if (run.path / "job.yaml").is_file():
         job = shlex.quote(str(run.path / "job.yaml"))
