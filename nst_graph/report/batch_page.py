@@ -36,6 +36,11 @@ class BatchRun:
     has_picture: bool
     link: str
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """The row with its numbers to six digits: summary.csv has them all."""
+        return {key: _short(value) for key, value in self.row.items()}
+
 
 def read_summary(directory: Path) -> list[dict[str, str]]:
     """Rows of a batch's summary.csv.
@@ -100,6 +105,13 @@ def batch_page(directory: Path, page: Path, run_page_name: str) -> str:
             "command": f"nst-graph report {shlex.quote(str(directory))} --runs",
         },
     )
+
+
+def _short(text: str) -> str:
+    try:
+        return f"{float(text):.6g}" if "." in text else text
+    except ValueError:
+        return text
 
 
 def _link(target: Path, page: Path) -> str:
