@@ -179,9 +179,9 @@ def _run(
             _follow(steps, (watch_events, watch), recorder, stop)
             made = Reusable(weights, ingredients.targets.style)
             result = replace(recorder.finish(), reusable=made)
-        if job.log.animation != "none":
-            write_animation(directory.path, job.log.animation)
-        return result
+    if job.log.animation != "none":
+        write_animation(directory.path, job.log.animation)
+    return result
 
 
 def _open_directory(

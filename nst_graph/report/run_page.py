@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nst_graph.checkpoint import CHECKPOINT
 from nst_graph.recipes import RECIPES
 from nst_graph.report import curves
 from nst_graph.report.pictures import (
@@ -134,6 +135,8 @@ def _commands(run: RunRecord) -> list[tuple[str, str]]:
     """How to make it again: what the command does, and the command."""
     directory = str(run.path)
     again = []
+    if (run.path / CHECKPOINT).is_file():
+        again.append(("go on with it", f"nst-graph resume {shlex.quote(directory)}"))
     if run.result is not None:
         picture = shlex.quote(str(run.result.path))
         again.append(("make the picture again and compare", f"nst-graph rerun {picture}"))
