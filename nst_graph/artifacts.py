@@ -5,6 +5,7 @@ runs/NAME/
     side_by_side.png    content | style | result
     images/             the picture every `log.image_every` iterations
     metrics.csv         named losses of each logged iteration
+    metrics.jsonl       the same, a JSON object a line
     losses.png          their plot
     tensorboard/        the same for TensorBoard, where `log.tensorboard` asks for it
     manifest.json       settings, inputs, weights, versions, timings
@@ -15,13 +16,12 @@ runs/NAME/
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import io
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,15 @@ from nst_graph.checkpoint import CHECKPOINT
 from nst_graph.errors import OutputError
 from nst_graph.files import append_line, make_directory, replace_file, write_json
 from nst_graph.images import write_picture
+from nst_graph.metrics import Metrics, Row, read_rows
 from nst_graph.montage import side_by_side
+from nst_graph.origin import picture_metadata
 from nst_graph.preprocess import Pixels
 from nst_graph.types import Step
 
 MANIFEST = "manifest.json"
-METRICS = "metrics.csv"
+IMAGES = "images"
+SIDE_BY_SIDE = "side_by_side.png"
 
 
 def now() -> str:
@@ -78,11 +81,11 @@ class RunDirectory:
         self.path = path
         self._started = now()
         self._manifest = {"nst_graph": __version__, "status": "running", **manifest}
-        self._rows: list[dict[str, Any]] = []
         if resume_at is None:
             check_output(path, overwrite=overwrite)
             self._previous = _set_aside(path)
             make_directory(path, "choose another directory with --set output=DIR")
+            self._metrics = Metrics(path)
         else:
             self._reopen(resume_at)
         self.update(started=self._started)
@@ -92,8 +95,8 @@ class RunDirectory:
         self._started = earlier.get("started", self._started)
         resumed = [*earlier.get("resumed", []), {"at": now(), "iteration": resume_at}]
         self._manifest["resumed"] = resumed
-        rows = _read_rows(self.path / METRICS)
-        self._rows = [row for row in rows if row["iteration"] < resume_at]
+        rows = [row for row in read_rows(self.path) if row["iteration"] < resume_at]
+        self._metrics = Metrics(self.path, rows)
         previous = _previous_of(self.path)
         self._previous = previous if (previous / MANIFEST).is_file() else None
         self.note(f"resumed at iteration {resume_at}")
@@ -112,14 +115,14 @@ class RunDirectory:
 
     def save_image(self, pixels: Pixels, iteration: int, extension: str) -> Path:
         """Save an image of the way, under its iteration's number."""
-        directory = self.path / "images"
-        make_directory(directory, "check that the folder may be written and has room")
-        path = directory / f"iteration_{iteration:06d}.{extension}"
-        write_picture(path, pixels, metadata=self._metadata(iteration))
+        name = f"{IMAGES}/iteration_{iteration:06d}.{extension}"
+        path = self.path / name
+        make_directory(path.parent, "check that the folder may be written and has room")
+        write_picture(path, pixels, metadata=picture_metadata(self._manifest, name, iteration))
         return path
 
     def add_metrics(self, step: Step, seconds: float) -> None:
-        """Add a row to metrics.csv: iteration, updates made when the losses were read, losses.
+        """Add a row to the metrics: iteration, updates made when the losses were read, losses.
 
         For L-BFGS also the evaluations made so far, and how the segment ended.
         """
@@ -127,12 +130,7 @@ class RunDirectory:
         if step.evaluations is not None:
             row |= {"evaluations": step.evaluations, "status": step.status or ""}
         row |= {"seconds": round(seconds, 3), **step.losses}
-        self._rows.append(row)
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, fieldnames=list(self._rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
-        replace_file(self.path / METRICS, buffer.getvalue().encode())
+        self._metrics.add(row)
         terms = ", ".join(f"{name} {value:.6g}" for name, value in step.losses.items())
         ended = f" ({step.message})" if step.message else ""
         self.note(f"iteration {step.iteration}: {terms}{ended}")
@@ -141,14 +139,15 @@ class RunDirectory:
         self, content: Pixels, style: Pixels, result: Pixels, step: Step, extension: str
     ) -> Path:
         """Save the result, the side-by-side picture and the plot of the losses."""
-        path = self.path / f"result.{extension}"
-        metadata = self._metadata(step.best.iteration if step.best else step.iteration)
-        write_picture(path, result, metadata=metadata)
+        iteration = step.best.iteration if step.best else step.iteration
         panels = [("content", content), ("style", style), ("result", result)]
-        write_picture(self.path / "side_by_side.png", side_by_side(panels), metadata=metadata)
-        if self._rows:
-            replace_file(self.path / "losses.png", _plot(self._rows))
-        return path
+        pictures = {f"result.{extension}": result, SIDE_BY_SIDE: side_by_side(panels)}
+        for name, pixels in pictures.items():
+            metadata = picture_metadata(self._manifest, name, iteration)
+            write_picture(self.path / name, pixels, metadata=metadata)
+        if self._metrics.rows:
+            replace_file(self.path / "losses.png", _plot(self._metrics.rows))
+        return self.path / f"result.{extension}"
 
     def finish(self, status: str, **facts: Any) -> None:
         """Complete the manifest; a finished run replaces the one that was set aside."""
@@ -159,22 +158,6 @@ class RunDirectory:
 
     def _write_manifest(self) -> None:
         write_json(self.path / MANIFEST, self._manifest)
-
-    def _metadata(self, iteration: int) -> dict[str, str]:
-        """What every picture says of itself."""
-        weights = self._manifest.get("weights", {})
-        summary = {
-            "recipe": self._manifest["job"]["recipe"],
-            "job_sha256": self._manifest["job_sha256"],
-            "weights": weights,
-            "inputs": self._manifest.get("inputs", {}),
-            "iteration": iteration,
-        }
-        return {
-            "Software": f"nst_graph {__version__}",
-            "Description": f"Neural style transfer; weights: {weights.get('description')}",
-            "nst_graph": json.dumps(summary),
-        }
 
 
 def check_output(path: Path, *, overwrite: bool, job_sha256: str = "") -> None:
@@ -219,31 +202,6 @@ def _previous_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.previous")
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.csv, its numbers as they were; none where there is no such file."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [
-            {name: text if name == "status" else _number(text) for name, text in row.items()}
-            for row in csv.DictReader(lines, strict=True)
-        ]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, TypeError, csv.Error) as fault:
-        raise OutputError(
-            f"cannot be read ({fault})",
-            where=str(path),
-            remedy="mend it, or remove it and lose the losses of the earlier iterations",
-        ) from None
-
-
-def _number(text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
-
-
 def _set_aside(path: Path) -> Path | None:
     """Rename the run in ``path``, if there is one, to ``NAME.previous``."""
     if not (path / MANIFEST).is_file():
@@ -262,7 +220,7 @@ def _set_aside(path: Path) -> Path | None:
     return previous
 
 
-def _plot(rows: list[dict[str, Any]]) -> bytes:
+def _plot(rows: Sequence[Row]) -> bytes:
     """Total, content and style against the number of updates, on a log axis, as PNG.
 
     Where evaluations are counted apart from the updates, it is against evaluations.

@@ -68,13 +68,14 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 
-# The names of the tables in losses.py, preprocess.py, images.py and engines/. They stand here too
-# so that a job is validated without importing TensorFlow; a test keeps them equal.
+# The names of the tables in losses.py, preprocess.py, images/, animation.py and engines/. They
+# stand here too so that a job is validated without importing TensorFlow; a test keeps them equal.
 ContentFormula = Literal["coursera", "sum", "mean"]
 StyleFormula = Literal["coursera", "keras", "tf_eager", "tf2_blog"]
 VariationFormula = Literal["keras", "absolute", "squared"]
 EngineName = Literal["graph", "function", "eager"]
 InitialImageKind = Literal["blend", "content", "noise", "content_plus_normal"]
+AnimationKind = Literal["none", "gif", "mp4"]
 ResizeMethod = Literal["lanczos", "bicubic", "bilinear", "nearest", "area"]
 
 
@@ -253,6 +254,16 @@ class LogSettings(Section):
     tensorboard: bool = Field(
         False, description="write losses, pictures and the graph for TensorBoard, too"
     )
+    animation: AnimationKind = Field(
+        "none", description="make one of the saved pictures; mp4 needs nst_graph[video]"
+    )
+
+    @field_validator("animation")
+    @classmethod
+    def _of_pictures(cls, animation: str, info: ValidationInfo) -> str:
+        if animation != "none" and info.data.get("image_every") == 0:
+            raise ValueError("log.image_every is 0: no pictures to animate; set it above 0")
+        return animation
 
 
 class CheckpointSettings(Section):

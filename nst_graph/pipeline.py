@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nst_graph.animation import write_animation
 from nst_graph.artifacts import RunDirectory, check_output
 from nst_graph.checkpoint import (
     CHECKPOINT,
@@ -180,7 +181,10 @@ def _run(
             steps = engine.optimise(job.optimizer, job.log, state)
             _follow(steps, (watch_events, watch), recorder, stop)
             made = Reusable(weights, ingredients.targets.style)
-            return replace(recorder.finish(), reusable=made)
+            result = replace(recorder.finish(), reusable=made)
+    if job.log.animation != "none":
+        write_animation(directory.path, job.log.animation)
+    return result
 
 
 def _open_directory(

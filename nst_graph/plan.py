@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nst_graph.animation import check_format
 from nst_graph.config import Job, Size
 from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.filenames import fault_of_path
@@ -87,6 +88,7 @@ def make_plan(loaded: LoadedJob) -> Plan:
         lambda: check_picture(job.style, style_size, job.resize_method, loaded.where("style"))
     )
     weights = attempt(lambda: _resolve_weights(loaded))
+    attempt(lambda: check_format(job.log.animation, loaded.where("log", "animation")))
     if len(problems) == 1:
         raise problems[0]
     if problems:

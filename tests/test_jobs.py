@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from nst_graph import config
+from nst_graph.animation import FORMATS
 from nst_graph.config import Job
 from nst_graph.errors import ConfigError
 from nst_graph.images import RESIZE_METHODS
@@ -151,6 +152,7 @@ def test_the_digest_is_of_what_decides_the_result() -> None:
 def test_the_schemas_choices_are_the_tables() -> None:
     assert set(get_args(config.InitialImageKind)) == set(INITIAL_IMAGES)
     assert set(get_args(config.ResizeMethod)) == set(RESIZE_METHODS)
+    assert set(get_args(config.AnimationKind)) == {"none", *FORMATS}
 
 
 def test_every_key_is_described() -> None:

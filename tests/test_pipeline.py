@@ -56,6 +56,7 @@ def test_a_run_leaves_all_its_files(finished: RunResult) -> None:
         "losses.png",
         "manifest.json",
         "metrics.csv",
+        "metrics.jsonl",
         "result.png",
         "run.log",
         "side_by_side.png",

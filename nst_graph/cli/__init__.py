@@ -14,7 +14,7 @@ from nst_graph.errors import NstGraphError
 
 # In the order in which --help lists their commands.
 # isort: off
-from nst_graph.cli import running, checking, studying, weights  # noqa: F401
+from nst_graph.cli import running, results, checking, studying, weights  # noqa: F401
 # isort: on
 
 

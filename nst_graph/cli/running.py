@@ -80,7 +80,7 @@ def resume(
     """Go on with an interrupted run from its last checkpoint: the result is the same."""
     from nst_graph.resumption import plan_to_resume
 
-    _carry_out(plan_to_resume(directory), resume=True)
+    carry_out(plan_to_resume(directory), resume=True)
 
 
 def _run(loaded: LoadedJob, *, overwrite: bool) -> None:
@@ -89,10 +89,11 @@ def _run(loaded: LoadedJob, *, overwrite: bool) -> None:
 
     plan = make_plan(loaded)
     check_output(plan.output, overwrite=overwrite, job_sha256=plan.job.digest)
-    _carry_out(plan, overwrite=overwrite)
+    carry_out(plan, overwrite=overwrite)
 
 
-def _carry_out(plan: Plan, *, overwrite: bool = False, resume: bool = False) -> None:
+def carry_out(plan: Plan, *, overwrite: bool = False, resume: bool = False) -> None:
+    """Run a plan before the eyes of the person at the terminal."""
     from nst_graph.batch.display import plan_text
     from nst_graph.interruption import Interrupted, stop_request
 

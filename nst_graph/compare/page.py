@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from nst_graph import __version__
 from nst_graph.compare import figures
 from nst_graph.compare.comparison import Comparison
 from nst_graph.compare.table import cost_rows, difference_rows
 from nst_graph.images import png_bytes
+from nst_graph.webpage import data_uri, render
 
 TEMPLATE = "compare.html.j2"
 
 
 def as_page(comparison: Comparison) -> str:
     """The page as HTML; figures and pictures are in it."""
-    environment = Environment(
-        loader=PackageLoader("nst_graph"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(_contents(comparison))
+    return render(TEMPLATE, _contents(comparison))
 
 
 def _contents(comparison: Comparison) -> dict[str, Any]:
     return {
-        "version": __version__,
         "facts": comparison.facts,
         "reference": comparison.reference,
         "engines": [result.name for result in comparison.results],
@@ -45,15 +34,11 @@ def _contents(comparison: Comparison) -> dict[str, Any]:
             for title in ("build", "first step", "median step")
         ],
         "pictures": [
-            (result.name, _data("image/png", png_bytes(result.picture)), result.pixel_difference)
+            (result.name, data_uri("image/png", png_bytes(result.picture)), result.pixel_difference)
             for result in comparison.results
         ],
     }
 
 
 def _svg(figure: bytes) -> str:
-    return _data("image/svg+xml", figure)
-
-
-def _data(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return data_uri("image/svg+xml", figure)

@@ -20,6 +20,7 @@ from nst_graph.images.writing import (
     WriteFormat,
     png_bytes,
     read_metadata,
+    webp_bytes,
     write_format,
     write_picture,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "read_picture",
     "resize",
     "target_shape",
+    "webp_bytes",
     "write_format",
     "write_picture",
 ]
