@@ -298,6 +298,7 @@ def _what_decides_targets(job: Job, weights: VggWeights) -> dict[str, Any]:
         "style_layers": sorted(job.style_layers),
         "tensorflow": machine["tensorflow"],
         "onednn": machine["onednn"],
+        "threads": machine["threads"],
         "deterministic": job.session.deterministic,
         "device": [machine["device"], *machine["device_names"], cpu_model()],
     }

@@ -235,7 +235,7 @@ def test_a_worker_that_is_killed_is_one_failed_job(here: Path) -> None:
     assert "SIGKILL" in report.outcomes[0].error
     assert report.count("failed") == 1
     assert check_states(batch, overwrite=False)[0] is RunState.UNFINISHED
-    # The same bits as in this process, whatever the number of threads.
+    # The same picture as in this process; the number of threads is only seen after many steps.
     alone = planned(PAIR + "sweep: {optimizer.steps: [2]}\n", "output=alone")
     run_it(alone)
     assert pictures(alone)["2"] == read_picture("runs/all/2/result.png").pixels.tobytes()
