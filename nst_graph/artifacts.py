@@ -21,7 +21,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ class RunDirectory:
             is complete, instead of being refused.
         resume_at: number of the next iteration of the run that the directory holds, which goes on:
             its files stay, but for the rows of metrics.csv from there on. None: a new run.
+        icc_profile: of the colours of its pictures; None: sRGB, which goes without saying.
 
     Raises:
         OutputError: it holds files already, or cannot be written.
@@ -74,8 +75,10 @@ class RunDirectory:
         *,
         overwrite: bool = False,
         resume_at: int | None = None,
+        icc_profile: bytes | None = None,
     ) -> None:
         self.path = path
+        self._icc_profile = icc_profile
         self._started = now()
         self._manifest = {"nst_graph": __version__, "status": "running", **manifest}
         self._rows: list[dict[str, Any]] = []
@@ -115,7 +118,7 @@ class RunDirectory:
         directory = self.path / "images"
         make_directory(directory, "check that the folder may be written and has room")
         path = directory / f"iteration_{iteration:06d}.{extension}"
-        write_picture(path, pixels, metadata=self._metadata(iteration))
+        self._write(path, pixels, self._metadata(iteration))
         return path
 
     def add_metrics(self, step: Step, seconds: float) -> None:
@@ -138,14 +141,22 @@ class RunDirectory:
         self.note(f"iteration {step.iteration}: {terms}{ended}")
 
     def save_result(
-        self, content: Pixels, style: Pixels, result: Pixels, step: Step, extension: str
+        self,
+        content: Pixels,
+        styles: Sequence[Pixels],
+        result: Pixels,
+        step: Step,
+        extension: str,
     ) -> Path:
         """Save the result, the side-by-side picture and the plot of the losses."""
         path = self.path / f"result.{extension}"
         metadata = self._metadata(step.best.iteration if step.best else step.iteration)
-        write_picture(path, result, metadata=metadata)
-        panels = [("content", content), ("style", style), ("result", result)]
-        write_picture(self.path / "side_by_side.png", side_by_side(panels), metadata=metadata)
+        self._write(path, result, metadata)
+        shown = [
+            ("style" if len(styles) == 1 else f"style {n}", s) for n, s in enumerate(styles, 1)
+        ]
+        panels = [("content", content), *shown, ("result", result)]
+        self._write(self.path / "side_by_side.png", side_by_side(panels), metadata)
         if self._rows:
             replace_file(self.path / "losses.png", _plot(self._rows))
         return path
@@ -156,6 +167,9 @@ class RunDirectory:
         self.note(status)
         if status == "finished" and self._previous is not None:
             shutil.rmtree(self._previous)
+
+    def _write(self, path: Path, pixels: Pixels, metadata: Mapping[str, str]) -> None:
+        write_picture(path, pixels, metadata=metadata, icc_profile=self._icc_profile)
 
     def _write_manifest(self) -> None:
         write_json(self.path / MANIFEST, self._manifest)

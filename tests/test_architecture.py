@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nst_graph"
 #: that does not import it back.
 ROWS = (
     ("errors", "layers", "types", "interruption"),
+    ("regions",),
     (
         "files",
         "filenames",
@@ -26,7 +27,7 @@ ROWS = (
         "embedded",
         "cache_directory",
     ),
-    ("variables",),
+    ("variables", "colors"),
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),
     ("session", "machine", "targets", "target_cache", "objective", "problem", "op_seeds"),
@@ -38,11 +39,11 @@ ROWS = (
         "artifacts",
         "checkpoint",
         "contact_sheet",
-        "plan",
         "schema",
         "tensorboard",
     ),
-    ("pipeline", "resumption", "console", "inspection"),
+    ("picture_plan", "plan"),
+    ("pictures", "pipeline", "resumption", "console", "inspection"),
     ("reproduce", "compare", "estimate", "batch"),
     ("cli",),
 )
