@@ -17,6 +17,7 @@ import time
 from nst_graph.config import LbfgsSettings, LogSettings, OptimizerSettings
 from nst_graph.jobs import make_job
 from nst_graph.optimizers import optimise
+from nst_graph.pictures import read_pictures
 from nst_graph.pipeline import initial_image_of, objective_of, precompute_targets
 from nst_graph.plan import Plan, make_plan
 from nst_graph.problem import Problem
@@ -33,13 +34,11 @@ class Comparison:
     """One problem, minimised afresh by each optimiser."""
 
     def __init__(self, plan: Plan) -> None:
-        content, style = plan.content.read(), plan.style.read()
+        pictures = read_pictures(plan)
         self._config = session_config(plan.job.session)
-        self._weights: VggWeights = load(plan.weights, (content.pixels, style.pixels))
-        self._targets: Targets = precompute_targets(
-            plan, content, style, self._weights, self._config
-        )
-        self._initial: FloatArray = initial_image_of(plan, content)
+        self._weights: VggWeights = load(plan.weights, pictures.for_weights)
+        self._targets: Targets = precompute_targets(plan, pictures, self._weights, self._config)
+        self._initial: FloatArray = initial_image_of(plan, pictures)
         self._objective = objective_of(plan)
 
     def problem(self) -> Problem:

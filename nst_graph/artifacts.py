@@ -65,6 +65,7 @@ class RunDirectory:
             is complete, instead of being refused.
         resume_at: number of the next iteration of the run that the directory holds, which goes on:
             its files stay, but for the rows of metrics.csv from there on. None: a new run.
+        icc_profile: of the colours of its pictures; None: sRGB, which goes without saying.
 
     Raises:
         OutputError: it holds files already, or cannot be written.
@@ -77,8 +78,10 @@ class RunDirectory:
         *,
         overwrite: bool = False,
         resume_at: int | None = None,
+        icc_profile: bytes | None = None,
     ) -> None:
         self.path = path
+        self._icc_profile = icc_profile
         self._started = now()
         self._manifest = {"nst_graph": __version__, "status": "running", **manifest}
         if resume_at is None:
@@ -118,7 +121,7 @@ class RunDirectory:
         name = f"{IMAGES}/iteration_{iteration:06d}.{extension}"
         path = self.path / name
         make_directory(path.parent, "check that the folder may be written and has room")
-        write_picture(path, pixels, metadata=picture_metadata(self._manifest, name, iteration))
+        self._write(name, pixels, iteration)
         return path
 
     def add_metrics(self, step: Step, seconds: float) -> None:
@@ -136,15 +139,21 @@ class RunDirectory:
         self.note(f"iteration {step.iteration}: {terms}{ended}")
 
     def save_result(
-        self, content: Pixels, style: Pixels, result: Pixels, step: Step, extension: str
+        self,
+        content: Pixels,
+        styles: Sequence[Pixels],
+        result: Pixels,
+        step: Step,
+        extension: str,
     ) -> Path:
         """Save the result, the side-by-side picture and the plot of the losses."""
         iteration = step.best.iteration if step.best else step.iteration
-        panels = [("content", content), ("style", style), ("result", result)]
-        pictures = {f"result.{extension}": result, SIDE_BY_SIDE: side_by_side(panels)}
-        for name, pixels in pictures.items():
-            metadata = picture_metadata(self._manifest, name, iteration)
-            write_picture(self.path / name, pixels, metadata=metadata)
+        shown = [
+            ("style" if len(styles) == 1 else f"style {n}", s) for n, s in enumerate(styles, 1)
+        ]
+        panels = [("content", content), *shown, ("result", result)]
+        self._write(f"result.{extension}", result, iteration)
+        self._write(SIDE_BY_SIDE, side_by_side(panels), iteration)
         if self._metrics.rows:
             replace_file(self.path / "losses.png", _plot(self._metrics.rows))
         return self.path / f"result.{extension}"
@@ -155,6 +164,10 @@ class RunDirectory:
         self.note(status)
         if status == "finished" and self._previous is not None:
             shutil.rmtree(self._previous)
+
+    def _write(self, name: str, pixels: Pixels, iteration: int) -> None:
+        metadata = picture_metadata(self._manifest, name, iteration)
+        write_picture(self.path / name, pixels, metadata=metadata, icc_profile=self._icc_profile)
 
     def _write_manifest(self) -> None:
         write_json(self.path / MANIFEST, self._manifest)

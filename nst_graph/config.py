@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     field_validator,
 )
@@ -68,13 +71,15 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 
-# The names of the tables in losses.py, preprocess.py, images/, animation.py and engines/. They
-# stand here too so that a job is validated without importing TensorFlow; a test keeps them equal.
+# The names of the tables in losses.py, preprocess.py, colors.py, images/, animation.py and
+# engines/. They stand here too so that a job is validated without importing TensorFlow; a test
+# keeps them equal.
 ContentFormula = Literal["coursera", "sum", "mean"]
 StyleFormula = Literal["coursera", "keras", "tf_eager", "tf2_blog"]
 VariationFormula = Literal["keras", "absolute", "squared"]
 EngineName = Literal["graph", "function", "eager"]
-InitialImageKind = Literal["blend", "content", "noise", "content_plus_normal"]
+InitialImageKind = Literal["blend", "content", "noise", "content_plus_normal", "picture", "run"]
+ColorMatch = Literal["none", "histogram", "covariance"]
 AnimationKind = Literal["none", "gif", "mp4"]
 ResizeMethod = Literal["lanczos", "bicubic", "bilinear", "nearest", "area"]
 
@@ -123,7 +128,91 @@ class InitialImageSettings(Section):
     kind: InitialImageKind = Field(description="what the first image is made of")
     noise_ratio: Fraction = Field(0.6, description="share of noise in a blend")
     seed: int = Field(3, ge=0, lt=2**32, description="of the noise")
+    picture: str | None = Field(
+        None,
+        min_length=1,
+        validate_default=True,
+        description="of kind picture: a file, or embedded:NAME, brought to the content's size",
+    )
+    run: str | None = Field(
+        None,
+        min_length=1,
+        validate_default=True,
+        description="of kind run: directory of a finished run, whose result is the first image",
+    )
 
+    @field_validator("picture", "run")
+    @classmethod
+    def _of_its_kind(cls, name: str | None, info: ValidationInfo) -> str | None:
+        key, kind = info.field_name, info.data.get("kind")
+        if kind == key and name is None:
+            raise ValueError(f"kind {key} needs it; {_STARTS[str(key)]}")
+        if kind is not None and kind != key and name is not None:
+            raise ValueError(f"is for kind {key}, not {kind}; leave it out, or set kind: {key}")
+        return name
+
+
+_STARTS = {"picture": "name a picture", "run": "name the directory of a finished run"}
+
+
+class StylePicture(Section):
+    """One of several style pictures."""
+
+    picture: str = Field(min_length=1, description="a file, or embedded:NAME")
+    weight: Annotated[float, Field(gt=0, le=1e9)] = Field(
+        1.0,
+        description="share of this style, above 0, to 1e9; the job's weights are scaled to sum 1",
+    )
+    mask: str | None = Field(
+        None,
+        min_length=1,
+        description="grey picture, stretched to the content's size: white where this style goes; "
+        "null: everywhere, or what the other styles' masks leave",
+    )
+    size: StyleSize | None = Field(
+        None, description="of this picture, as `style_size`; null: what `style_size` says"
+    )
+
+
+_STYLE_FORMS = (
+    "no style; write the name of a picture, or a list of names and of mappings such as "
+    "{picture: wave.png, weight: 2}"
+)
+
+
+def _check_style_name(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(_STYLE_FORMS)
+    return value
+
+
+def _check_style_entry(value: Any) -> Any:
+    if not isinstance(value, (str, dict, StylePicture)):
+        raise ValueError(_STYLE_FORMS)
+    return {"picture": value} if isinstance(value, str) else value
+
+
+def _not_empty(styles: tuple[StylePicture, ...]) -> tuple[StylePicture, ...]:
+    if not styles:
+        raise ValueError("no style is in the list; name at least one style picture")
+    return styles
+
+
+def _number_of_styles(value: Any) -> str:
+    return "several" if isinstance(value, (list, tuple)) else "one"
+
+
+_OneStyle = Annotated[str, Field(min_length=1), BeforeValidator(_check_style_name)]
+_StyleEntry = Annotated[
+    StylePicture,
+    BeforeValidator(_check_style_entry, json_schema_input_type=str | StylePicture),
+]
+_SeveralStyles = Annotated[
+    tuple[_StyleEntry, ...],
+    Field(strict=False, json_schema_extra={"minItems": 1}),
+    AfterValidator(_not_empty),
+]
+Styles = Annotated[_OneStyle, Tag("one")] | Annotated[_SeveralStyles, Tag("several")]
 
 Clip = Annotated[
     Literal["pixels", "preprocessed"] | None,
@@ -285,6 +374,21 @@ class PictureSettings(Section):
     format: Literal["png", "jpg", "webp", "tiff"] = "png"
 
 
+class ColorSettings(Section):
+    """Whose colours the picture gets."""
+
+    match: ColorMatch = Field(
+        "none",
+        description="before the run, give the style pictures the content's colours: by the "
+        "histogram of each channel, or by mean and covariance; none: leave them",
+    )
+    transfer: Literal["all", "luminance"] = Field(
+        "all",
+        description="what the written pictures take from the optimised image; luminance: only "
+        "light and dark, with the chrominance (YIQ) of the content",
+    )
+
+
 class SessionSettings(Section):
     """Where and how TensorFlow runs."""
 
@@ -309,7 +413,11 @@ class Job(Section):
 
     recipe: str = Field(description="which published system to follow")
     content: str = Field(min_length=1, description="content picture: a file, or embedded:NAME")
-    style: str = Field(min_length=1, description="style picture: a file, or embedded:NAME")
+    style: Styles = Field(
+        discriminator=Discriminator(_number_of_styles),
+        description="style picture: a file, or embedded:NAME; or a list of pictures, each a name "
+        "or a mapping with `picture`, `weight`, `mask`, `size`",
+    )
     output: str = Field(min_length=1, description="directory of the results")
     size: Size | None = Field(
         None,
@@ -320,6 +428,11 @@ class Job(Section):
         None,
         description="same for the style, or content: exactly the content's; null: the content's "
         "longest side if `size` is given, in the style's own proportions",
+    )
+    style_scale: Annotated[float, Field(gt=0, le=100)] = Field(
+        1.0,
+        description="factor, to 100, on the size that each style picture gets by `style_size`; "
+        "above 1 the strokes become coarser, below 1 finer",
     )
     resize_method: ResizeMethod = Field("lanczos", description="resampling filter")
     weights: WeightsSettings = WeightsSettings()
@@ -334,6 +447,7 @@ class Job(Section):
     )
     log: LogSettings = LogSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+    color: ColorSettings = ColorSettings()
     picture: PictureSettings = PictureSettings()
     session: SessionSettings = SessionSettings()
 
@@ -361,7 +475,21 @@ class Job(Section):
     def _by_hand(cls, session: SessionSettings, info: ValidationInfo) -> SessionSettings:
         if session.precision == "fast" and info.data.get("engine", "graph") != "graph":
             raise ValueError("precision: fast is for engine: graph; set that, or leave it out")
+        styles = info.data.get("style")
+        masked = isinstance(styles, tuple) and any(style.mask for style in styles)
+        if session.precision == "fast" and masked:
+            raise ValueError("precision: fast has no masks; set exact, or leave them out")
         return session
+
+    @property
+    def styles(self) -> tuple[StylePicture, ...]:
+        """The style pictures, one or several, in the job's order."""
+        return (StylePicture(picture=self.style),) if isinstance(self.style, str) else self.style
+
+    @property
+    def regions(self) -> int:
+        """Parts of the picture that have a style of their own; 0 without masks."""
+        return len(self.styles) if any(style.mask for style in self.styles) else 0
 
     @property
     def digest(self) -> str:

@@ -12,6 +12,7 @@ Both follow from ``layer_facts``: the sizes of the activations and the operation
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ ENGINE_FACTORS = {"graph": 3.4, "function": 4.7, "eager": 5.9}
 
 #: The same for the style picture, which goes forward only.
 STYLE_FACTOR = 1.5
+
+#: For each region, in sizes of the style layers' activations: their product with the guide, and its
+#: gradient.
+REGION_FACTOR = 2.0
 
 #: Share of the matrix product's speed that convolutions and their gradients reach.
 CONVOLUTION_SHARE = 0.6
@@ -59,9 +64,12 @@ class Estimate:
 def estimate(plan: Plan) -> Estimate:
     """Memory and operations of a plan."""
     content = list(layer_facts(plan.job, *plan.content.shape))
-    style = layer_facts(plan.job, *plan.style.shape)
+    largest = max((style.picture.shape for style in plan.styles), key=math.prod)
+    style = layer_facts(plan.job, *largest)
+    guided = sum(layer.memory_bytes for layer in content if layer.style is not None)
     activations = max(
-        ENGINE_FACTORS[plan.job.engine] * sum(layer.memory_bytes for layer in content),
+        ENGINE_FACTORS[plan.job.engine] * sum(layer.memory_bytes for layer in content)
+        + REGION_FACTOR * plan.job.regions * guided,
         STYLE_FACTOR * sum(layer.memory_bytes for layer in style),
     )
     step = sum(layer.step_flops for layer in content)

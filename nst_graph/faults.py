@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -101,7 +101,7 @@ def _in_job(path: KeyPath, merged: Any) -> KeyPath:
     """The part of pydantic's path that names keys of the job (it adds members of unions)."""
     kept: list[str | int] = []
     for index, key in enumerate(path):
-        if isinstance(merged, Mapping) and key in merged:
+        if (isinstance(merged, Mapping) and key in merged) or _is_item(key, merged):
             merged = merged[key]
         elif isinstance(merged, Sequence) and not isinstance(merged, str):
             merged = None
@@ -111,10 +111,17 @@ def _in_job(path: KeyPath, merged: Any) -> KeyPath:
     return tuple(kept)
 
 
+def _is_item(key: str | int, value: Any) -> bool:
+    return isinstance(key, int) and isinstance(value, (list, tuple)) and key < len(value)
+
+
 def _section_at(path: KeyPath, merged: Any) -> type[BaseModel] | None:
     """The section of the schema at ``path``; None where there is none."""
     section: type[BaseModel] | None = Job
     for key in path:
+        if _is_item(key, merged):  # its list has one kind of section
+            merged = merged[key]
+            continue
         field = section.model_fields.get(str(key)) if section else None
         merged = value_at(merged, key)
         section = _section_of(field, merged) if field else None
@@ -131,10 +138,16 @@ def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
 
 
 def _sections(field: FieldInfo) -> list[type[BaseModel]]:
-    kinds = [field.annotation]
-    if get_origin(field.annotation) in (Union, UnionType):
-        kinds = list(get_args(field.annotation))
-    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return list(_sections_in(field.annotation))
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections of a type: its own, its alternatives', or its items'."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Union, UnionType, Annotated, tuple):
+        for part in get_args(annotation):
+            yield from _sections_in(part)
 
 
 def _tag(section: type[BaseModel], key: str) -> Any:

@@ -30,7 +30,7 @@ class StyleShape:
 
     channels: int
     positions: int
-    style_positions: int
+    style_positions: float
     image_positions: int
 
 

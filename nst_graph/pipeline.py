@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,22 +27,25 @@ from nst_graph.checkpoint import (
     check_job,
     load_checkpoint,
 )
+from nst_graph.colors import with_chrominance_of
 from nst_graph.config import Job
 from nst_graph.engines import Ingredients, open_engine
 from nst_graph.errors import DivergedError, OutputError
-from nst_graph.images import Picture
+from nst_graph.images import Picture, profile_name
 from nst_graph.interruption import Interrupted, StopRequest, stop_request
 from nst_graph.jobs import to_yaml
 from nst_graph.machine import cpu_model
 from nst_graph.objective import Objective
+from nst_graph.pictures import Pictures, read_pictures
 from nst_graph.plan import Plan
 from nst_graph.precision import resolve_precision
-from nst_graph.preprocess import initial_image, to_network, to_pixels
+from nst_graph.preprocess import Pixels, initial_image, to_network, to_pixels
+from nst_graph.regions import blended, guides, region_names
 from nst_graph.session import environment, session_config
 from nst_graph.target_cache import CachedTargets
 from nst_graph.targets import TargetNetwork
 from nst_graph.tensorboard import event_watcher
-from nst_graph.types import FloatArray, Step, StyleTarget, Targets, VggWeights
+from nst_graph.types import FloatArray, Region, Step, StyleTarget, Targets, VggWeights
 from nst_graph.weights import load
 
 _LOG = logging.getLogger(__name__)
@@ -56,12 +60,12 @@ class Reusable:
 
     Attributes:
         weights: as loaded; None: to be loaded.
-        style: targets of the style picture, for the plan's style layers, network and weights; None:
-            to be computed.
+        style: targets of the styles, for the plan's style layers, network and weights; those of the
+            content are left out. None: to be computed.
     """
 
     weights: VggWeights | None = None
-    style: Mapping[str, StyleTarget] | None = None
+    style: Targets | None = None
 
 
 @dataclass(frozen=True)
@@ -157,30 +161,32 @@ def _run(
 ) -> RunResult:
     job, clock = plan.job, Stopwatch(checkpoint.progress.timings if checkpoint else {})
     config = session_config(job.session)
-    content, style = plan.content.read(), plan.style.read()
+    pictures = read_pictures(plan)
     clock.lap("read pictures")
-    weights = reuse.weights or load(plan.weights, (content.pixels, style.pixels))
+    weights = reuse.weights or load(plan.weights, pictures.for_weights)
     clock.lap("load weights")
-    facts = _facts(plan, content, style, weights)
-    directory = _open_directory(plan, facts, checkpoint, overwrite=overwrite)
+    facts = _facts(plan, pictures, weights)
+    profile = pictures.content.icc_profile
+    directory = _open_directory(plan, facts, checkpoint, profile, overwrite=overwrite)
     with _advice(directory.path):
         directory.note(f"weights: {weights.provenance.description}")
         if notice := resolve_precision(job.session).notice:
             directory.note(notice)
-        ingredients = ingredients_of(plan, content, style, weights, config, reuse.style)
+        ingredients = ingredients_of(plan, pictures, weights, config, reuse.style)
         clock.lap("compute targets")
+        show = partial(written_pixels, job, pictures.content.pixels)
         with (
             open_engine(job.engine, ingredients, job.session) as engine,
-            event_watcher(directory.path, job, lambda: engine.graph) as watch_events,
+            event_watcher(directory.path, job, lambda: engine.graph, show) as watch_events,
         ):
             clock.lap("build")
             saver = Saver(directory.path, job.checkpoint, facts)
             progress = checkpoint.progress if checkpoint else Progress()
-            recorder = _Recorder(plan, directory, (content, style), clock, saver, progress)
+            recorder = _Recorder(plan, directory, pictures, clock, saver, progress)
             state = checkpoint.state if checkpoint else None
             steps = engine.optimise(job.optimizer, job.log, state)
             _follow(steps, (watch_events, watch), recorder, stop)
-            made = Reusable(weights, ingredients.targets.style)
+            made = Reusable(weights, replace(ingredients.targets, content={}))
             result = replace(recorder.finish(), reusable=made)
     if job.log.animation != "none":
         write_animation(directory.path, job.log.animation)
@@ -188,15 +194,21 @@ def _run(
 
 
 def _open_directory(
-    plan: Plan, facts: Mapping[str, Any], checkpoint: Checkpoint | None, *, overwrite: bool
+    plan: Plan,
+    facts: Mapping[str, Any],
+    checkpoint: Checkpoint | None,
+    icc_profile: bytes | None,
+    *,
+    overwrite: bool,
 ) -> RunDirectory:
     """The run's directory, new or with what the run has left in it."""
     if checkpoint is None:
-        directory = RunDirectory(plan.output, facts, overwrite=overwrite)
+        directory = RunDirectory(plan.output, facts, overwrite=overwrite, icc_profile=icc_profile)
         directory.save_job(to_yaml(plan.job))
         return directory
     differences = check_facts(checkpoint, facts, plan.output)
-    directory = RunDirectory(plan.output, facts, resume_at=checkpoint.state.next_iteration)
+    resume_at = checkpoint.state.next_iteration
+    directory = RunDirectory(plan.output, facts, resume_at=resume_at, icc_profile=icc_profile)
     if differences:
         text = f"results may differ in the last bits, for the environment does: {differences}"
         directory.note(text)
@@ -242,50 +254,73 @@ def prepare(plan: Plan) -> Ingredients:
     Raises:
         WeightsError, PictureError, DeviceError: an input turned out bad when it was read.
     """
-    content, style = plan.content.read(), plan.style.read()
-    weights = load(plan.weights, (content.pixels, style.pixels))
-    return ingredients_of(plan, content, style, weights, session_config(plan.job.session))
+    pictures = read_pictures(plan)
+    weights = load(plan.weights, pictures.for_weights)
+    return ingredients_of(plan, pictures, weights, session_config(plan.job.session))
 
 
 def ingredients_of(
     plan: Plan,
-    content: Picture,
-    style: Picture,
+    pictures: Pictures,
     weights: VggWeights,
     config: Any = None,
-    style_targets: Mapping[str, StyleTarget] | None = None,
+    style: Targets | None = None,
 ) -> Ingredients:
     """Initial image, kernels, targets and objective; targets that are not given are computed."""
-    targets = precompute_targets(plan, content, style, weights, config, style_targets)
-    return Ingredients(initial_image_of(plan, content), weights, targets, objective_of(plan))
+    targets = precompute_targets(plan, pictures, weights, config, style)
+    return Ingredients(initial_image_of(plan, pictures), weights, targets, objective_of(plan))
 
 
 def precompute_targets(
     plan: Plan,
-    content: Picture,
-    style: Picture,
+    pictures: Pictures,
     weights: VggWeights,
     config: Any = None,
-    style_targets: Mapping[str, StyleTarget] | None = None,
+    style: Targets | None = None,
 ) -> Targets:
-    """Targets of the plan's pictures, by session runs on a network of their own."""
-    order = plan.job.network.channel_order
+    """Targets of the plan's pictures, by session runs on a network of their own.
+
+    Args:
+        plan: whose network, layers and shares of the styles count.
+        pictures: of the plan.
+        weights: kernels.
+        config: ConfigProto of the session.
+        style: targets of another content picture with the same styles, which are taken over.
+    """
+    job, order = plan.job, plan.job.network.channel_order
 
     def open_network() -> TargetNetwork:
         return TargetNetwork(
             weights.in_channel_order(order),
-            plan.job.network.pooling,
-            plan.job.network.padding,
-            plan.job.content_layers,
-            plan.job.style_layers,
+            job.network.pooling,
+            job.network.padding,
+            job.content_layers,
+            job.style_layers,
             config,
         )
 
-    with CachedTargets(open_network, _what_decides_targets(plan.job, weights)) as network:
-        image = to_network(content.pixels, order)
-        if style_targets is None:
-            style_targets = network.style(to_network(style.pixels, order))
-        return Targets(content=network.content(image), style=style_targets)
+    with CachedTargets(open_network, _what_decides_targets(job, weights)) as network:
+        content = network.content(to_network(pictures.content.pixels, order))
+        if style is not None:
+            return replace(style, content=content)
+        found = [network.style(to_network(picture.pixels, order)) for picture in pictures.styles]
+    return _of_styles(plan, pictures, content, found)
+
+
+def _of_styles(
+    plan: Plan,
+    pictures: Pictures,
+    content: Mapping[str, FloatArray],
+    found: Sequence[Mapping[str, StyleTarget]],
+) -> Targets:
+    """Targets of a content picture and of several styles, blended or each in its region."""
+    job = plan.job
+    shares = [source.share for source in plan.styles]
+    if not pictures.regions:
+        return Targets(content, blended(found, shares))
+    names = region_names(source.picture.name for source in plan.styles)
+    channels = [guides(mask, job.style_layers, job.network.padding) for mask in pictures.regions]
+    return Targets(content, {}, tuple(map(Region, names, shares, channels, found)))
 
 
 def _what_decides_targets(job: Job, weights: VggWeights) -> dict[str, Any]:
@@ -309,10 +344,12 @@ def objective_of(plan: Plan) -> Objective:
     return Objective(job.network, job.content_layers, job.style_layers, job.losses)
 
 
-def initial_image_of(plan: Plan, content: Picture) -> FloatArray:
+def initial_image_of(plan: Plan, pictures: Pictures) -> FloatArray:
     """The image the plan starts from, float32 [1, height, width, 3]."""
-    start = plan.job.initial_image
-    image = to_network(content.pixels, plan.job.network.channel_order)
+    start, order = plan.job.initial_image, plan.job.network.channel_order
+    if pictures.initial is not None:
+        return to_network(pictures.initial.pixels, order)
+    image = to_network(pictures.content.pixels, order)
     return initial_image(start.kind, image, start.seed, start.noise_ratio)
 
 
@@ -323,14 +360,14 @@ class _Recorder:
         self,
         plan: Plan,
         directory: RunDirectory,
-        pictures: tuple[Picture, Picture],
+        pictures: Pictures,
         clock: Stopwatch,
         saver: Saver,
         progress: Progress,
     ) -> None:
         self._job = plan.job
         self._directory = directory
-        self._content, self._style = pictures
+        self._pictures = pictures
         self._clock = clock
         self._saver = saver
         self._step: Step | None = None
@@ -396,9 +433,13 @@ class _Recorder:
     def _save_result(self) -> Path:
         assert self._last is not None
         step, image = self._last
-        pixels = self._pixels(image)
+        styles = [style.pixels for style in self._pictures.styles]
         return self._directory.save_result(
-            self._content.pixels, self._style.pixels, pixels, step, self._job.picture.format
+            self._pictures.content.pixels,
+            styles,
+            self._pixels(image),
+            step,
+            self._job.picture.format,
         )
 
     def _complete(self, status: str, **facts: Any) -> None:
@@ -425,16 +466,28 @@ class _Recorder:
             facts["best"] = {"iteration": step.best.iteration, "loss": step.best.loss}
         return facts
 
-    def _pixels(self, image: FloatArray) -> Any:
-        return to_pixels(image, self._job.network.channel_order, self._job.picture.rounding)
+    def _pixels(self, image: FloatArray) -> Pixels:
+        return written_pixels(self._job, self._pictures.content.pixels, image)
 
 
-def _facts(plan: Plan, content: Picture, style: Picture, weights: VggWeights) -> dict[str, Any]:
+def written_pixels(job: Job, content: Pixels, image: FloatArray) -> Pixels:
+    """What a run shows of an optimised image: pixels, in the content's colours if so asked for.
+
+    Args:
+        job: says how pixels are rounded, and what they take from the image.
+        content: uint8 [height, width, 3].
+        image: network space, float32 [1, height, width, 3], of the same size.
+    """
+    pixels = to_pixels(image, job.network.channel_order, job.picture.rounding)
+    return pixels if job.color.transfer == "all" else with_chrominance_of(content, pixels)
+
+
+def _facts(plan: Plan, pictures: Pictures, weights: VggWeights) -> dict[str, Any]:
     """The manifest's part that is known before the first step."""
     return {
         "job": plan.job.model_dump(mode="json"),
         "job_sha256": plan.job.digest,
-        "inputs": {"content": _picture_facts(content), "style": _picture_facts(style)},
+        "inputs": {name: _picture_facts(picture) for name, picture in pictures.by_name.items()},
         "weights": weights.provenance.as_dict(),
         "seed": plan.job.initial_image.seed,
         "environment": {
@@ -456,6 +509,7 @@ def _picture_facts(picture: Picture) -> dict[str, Any]:
         "height": height,
         "width": width,
         "notes": list(picture.notes),
+        "icc_profile": None if picture.icc_profile is None else profile_name(picture.icc_profile),
     }
 
 

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nst_graph.animation import check_format
-from nst_graph.config import Job, Size
+from nst_graph.config import Job
 from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.filenames import fault_of_path
 from nst_graph.jobs import InvalidJobError, LoadedJob, load_job, problems_of
+from nst_graph.picture_plan import (
+    Faults,
+    StyleSource,
+    bind_initial,
+    bind_styles,
+    key_of_style,
+)
 from nst_graph.sources import PictureSource, check_picture
 from nst_graph.weights import ResolvedWeights, WeightsRequest, resolve
 
@@ -21,16 +28,37 @@ class Plan:
 
     Attributes:
         job: complete settings.
-        content, style: pictures, found and measured.
+        content: the picture, found and measured.
+        styles: one or several.
         weights: source and file, found.
         output: directory of the results.
+        initial: the picture to start from, at the content's size, where that is one.
     """
 
     job: Job
     content: PictureSource
-    style: PictureSource
+    styles: tuple[StyleSource, ...]
     weights: ResolvedWeights
     output: Path
+    initial: PictureSource | None = None
+
+    @property
+    def style(self) -> PictureSource:
+        """The style picture; of several, the first."""
+        return self.styles[0].picture
+
+    @property
+    def sources(self) -> dict[str, PictureSource]:
+        """Every picture that the run reads: "content", "style", "style_2", "mask", "initial" ..."""
+        found = {"content": self.content}
+        for number, style in enumerate(self.styles, start=1):
+            suffix = "" if number == 1 else f"_{number}"
+            found[f"style{suffix}"] = style.picture
+            if style.mask is not None:
+                found[f"mask{suffix}"] = style.mask
+        if self.initial is not None:
+            found["initial"] = self.initial
+        return found
 
 
 def plan_file(path: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -72,43 +100,35 @@ def make_plan(loaded: LoadedJob) -> Plan:
     problems = _faults_of_names(loaded)
     if problems:
         raise InvalidJobError(problems)
-
-    def attempt(make: Callable[[], object]) -> object:
-        try:
-            return make()
-        except NstGraphError as error:
-            problems.append(error)
-            return None
-
-    content = attempt(
+    faults = Faults()
+    content = faults.attempt(
         lambda: check_picture(job.content, job.size, job.resize_method, loaded.where("content"))
     )
-    style_size = _style_size(job, content if isinstance(content, PictureSource) else None)
-    style = attempt(
-        lambda: check_picture(job.style, style_size, job.resize_method, loaded.where("style"))
-    )
-    weights = attempt(lambda: _resolve_weights(loaded))
-    attempt(lambda: check_format(job.log.animation, loaded.where("log", "animation")))
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise InvalidJobError(problems)
-    assert isinstance(content, PictureSource)
-    assert isinstance(style, PictureSource)
-    assert isinstance(weights, ResolvedWeights)
-    return Plan(job, content, style, weights, job.output_directory)
+    styles = bind_styles(loaded, content, faults)
+    initial = faults.attempt(lambda: bind_initial(loaded, content))
+    weights = faults.attempt(lambda: _resolve_weights(loaded))
+    faults.attempt(lambda: check_format(job.log.animation, loaded.where("log", "animation")))
+    faults.raise_any()
+    assert content is not None
+    assert weights is not None
+    return Plan(job, content, styles, weights, job.output_directory, initial)
 
 
 def _faults_of_names(loaded: LoadedJob) -> list[NstGraphError]:
     """Strings that no file system takes, so that nothing further on has to expect them."""
     job = loaded.job
-    names = {
+    start = job.initial_image
+    names: dict[tuple[str | int, ...], str] = {
         ("output",): job.output,
         ("content",): job.content,
-        ("style",): job.style,
         ("weights", "path"): job.weights.path or "",
         ("weights", "directory"): job.weights.directory,
+        ("initial_image", "picture"): start.picture or "",
+        ("initial_image", "run"): start.run or "",
     }
+    for index, style in enumerate(job.styles):
+        names[key_of_style(job, index, "picture")] = style.picture
+        names[key_of_style(job, index, "mask")] = style.mask or ""
     return [
         ConfigError(
             f"{name[:40]!a} {fault_of_path(name)}", where=loaded.where(*key), remedy="correct it"
@@ -116,17 +136,6 @@ def _faults_of_names(loaded: LoadedJob) -> list[NstGraphError]:
         for key, name in names.items()
         if fault_of_path(name)
     ]
-
-
-def _style_size(job: Job, content: PictureSource | None) -> Size | None:
-    """The style's size; None keeps its own, as does a content picture that is at fault itself."""
-    if job.style_size is not None and job.style_size != "content":
-        return job.style_size
-    if content is None:
-        return None
-    if job.style_size == "content":
-        return content.shape
-    return None if job.size is None else max(content.shape)
 
 
 def _resolve_weights(loaded: LoadedJob) -> ResolvedWeights:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from nst_graph.objective import Objective, TargetTensors, loss_terms
+from nst_graph.objective import Objective, TargetTensors, held_targets, loss_terms
 from nst_graph.types import FloatArray, Targets, VggWeights
 from nst_graph.variables import InitialValues, fed_variable
 from nst_graph.vgg19 import Vgg19, build_vgg19
@@ -45,18 +45,11 @@ def target_tensors(
 ) -> TargetTensors:
     """Targets held by variables of the default graph; ``initial_values`` gain what to feed."""
 
-    def hold(kind: str, name: str, value: npt.NDArray[np.floating]) -> tf.Tensor:
-        return fed_variable(f"{kind}/{name}", value, dtype, initial_values).read_value()
+    def hold(name: str, value: npt.NDArray[np.floating]) -> tf.Tensor:
+        return fed_variable(name, value, dtype, initial_values).read_value()
 
     with tf1.variable_scope("targets"):
-        return TargetTensors(
-            {
-                name: hold("content", name, targets.content[name])
-                for name in objective.content_layers
-            },
-            {name: hold("gram", name, targets.style[name].gram) for name in objective.style_layers},
-            {name: targets.style[name].positions for name in objective.style_layers},
-        )
+        return held_targets(targets, objective, hold)
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,16 @@ REQUIRED = ("recipe", "content", "style")
 
 _LAYERS = ("content_layers", "style_layers")
 
+#: Items of lists: no recipe fills in what they lack.
+_WHOLE = ("StylePicture",)
+
 
 def job_file_schema() -> JsonSchema:
     """The schema of job and batch files, draft 2020-12."""
     whole = Job.model_json_schema(mode="validation")
-    definitions: JsonSchema = {name: _partial(part) for name, part in whole["$defs"].items()}
+    definitions: JsonSchema = {
+        name: part if name in _WHOLE else _partial(part) for name, part in whole["$defs"].items()
+    }
     properties = _job_properties(whole["properties"])
     entry = {key: value for key, value in properties.items() if key != "output"}
     definitions["Entry"] = {

@@ -1,9 +1,9 @@
-"""The two pictures of a job: files, or pictures drawn by the package (``embedded:NAME``)."""
+"""The pictures of a job: files, or pictures drawn by the package (``embedded:NAME``)."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,11 +22,13 @@ class PictureSource:
         name: as the job gives it.
         shape: (height, width) at which it enters the optimisation.
         resize_method: filter that brings it there.
+        icc_profile: embedded in the file.
     """
 
     name: str
     shape: tuple[int, int]
     resize_method: str
+    icc_profile: bytes | None = field(default=None, repr=False)
 
     def read(self) -> images.Picture:
         """The picture at ``shape``; its digest is that of the file, or of the drawn pixels."""
@@ -71,7 +73,9 @@ def _drawn(name: str, shape: tuple[int, int]) -> images.Picture:
     return images.Picture(pixels, digest, name, ("drawn by nst_graph",))
 
 
-def check_picture(name: str, size: Size | None, resize_method: str, where: str) -> PictureSource:
+def check_picture(
+    name: str, size: Size | None, resize_method: str, where: str, scale: float = 1.0
+) -> PictureSource:
     """Check a picture from its name and header alone.
 
     Args:
@@ -80,6 +84,7 @@ def check_picture(name: str, size: Size | None, resize_method: str, where: str) 
             down, or None to keep its own.
         resize_method: a name in ``images.RESIZE_METHODS``.
         where: of the job's key, for messages.
+        scale: factor on both sides that the size comes to.
 
     Raises:
         ConfigError: no such embedded picture.
@@ -87,20 +92,28 @@ def check_picture(name: str, size: Size | None, resize_method: str, where: str) 
     """
     if name.startswith(EMBEDDED_PREFIX):
         drawn = name.removeprefix(EMBEDDED_PREFIX)
-        if drawn not in embedded.PICTURES:
-            choices = [EMBEDDED_PREFIX + known for known in embedded.PICTURES]
+        drawings = embedded.PICTURES | embedded.MASKS
+        if drawn not in drawings:
+            choices = [EMBEDDED_PREFIX + known for known in drawings]
             raise ConfigError(
                 f"unknown picture {name!r}", where=where, remedy=choices_text(name, choices)
             )
-        own = (embedded.DEFAULT_HEIGHT, embedded.DEFAULT_WIDTH)
+        own, profile = (embedded.DEFAULT_HEIGHT, embedded.DEFAULT_WIDTH), None
     else:
         try:
             header = images.probe_picture(name)
         except PictureError as error:
             error.what, error.where = f"{error.where or name}: {error.what}", where
             raise
-        own = (header.height, header.width)
-    shape = own if size is None else images.target_shape(*own, _exact(own, size))
+        own, profile = (header.height, header.width), header.icc_profile
+    try:
+        shape = own if size is None else images.target_shape(*own, _exact(own, size))
+        if scale != 1.0:
+            scaled = (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale)))
+            shape = images.target_shape(*own, scaled)
+    except ConfigError as error:
+        error.what, error.where = f"{name}: {error.what}", where
+        raise
     least, most = SMALLEST_SIDE, LARGEST_SIDE
     if name.startswith(EMBEDDED_PREFIX):
         least, most = embedded.MIN_SIDE, embedded.MAX_SIDE
@@ -110,7 +123,7 @@ def check_picture(name: str, size: Size | None, resize_method: str, where: str) 
             where=where,
             remedy="choose another size, or another picture",
         )
-    return PictureSource(name, shape, resize_method)
+    return PictureSource(name, shape, resize_method, profile)
 
 
 def _exact(own: tuple[int, int], size: Size) -> int | tuple[int, int]:

@@ -16,8 +16,8 @@ import tensorflow as tf
 from nst_graph.config import Job
 from nst_graph.errors import OutputError
 from nst_graph.images import png_bytes
-from nst_graph.preprocess import Pixels, to_pixels
-from nst_graph.types import Step
+from nst_graph.preprocess import Pixels
+from nst_graph.types import FloatArray, Step
 
 tf1 = tf.compat.v1
 
@@ -119,7 +119,10 @@ def without_large_constants(graph: Any) -> Any:
 
 @contextmanager
 def event_watcher(
-    directory: Path, job: Job, graph: Callable[[], tf.Graph | None]
+    directory: Path,
+    job: Job,
+    graph: Callable[[], tf.Graph | None],
+    show: Callable[[FloatArray], Pixels],
 ) -> Iterator[Callable[[Step], None]]:
     """A watcher that writes what a job logs into ``directory/tensorboard``, if the job asks for it.
 
@@ -127,6 +130,7 @@ def event_watcher(
         directory: of the run.
         job: its ``log`` says what is written and how often.
         graph: asked after the first step, when it is complete; None where there is none.
+        show: makes pixels of an image in network space.
 
     Raises:
         OutputError: the file cannot be written.
@@ -144,8 +148,7 @@ def event_watcher(
         if step.losses:
             events.add_losses(step.losses, step.iteration)
         if step.final or (every and step.iteration % every == 0):
-            pixels = to_pixels(step.fetch_image(), job.network.channel_order, job.picture.rounding)
-            events.add_picture(pixels, step.iteration)
+            events.add_picture(show(step.fetch_image()), step.iteration)
 
     with EventLog(directory / "tensorboard") as events:
         yield watch

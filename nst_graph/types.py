@@ -107,11 +107,30 @@ class StyleTarget:
 
     Attributes:
         gram: unnormalised Gram matrix F^T F of the activation, float32 [channels, channels].
-        positions: height x width of the style image's feature map, over which the Gram is a sum.
+        positions: height x width of the style image's feature map, over which the Gram is a sum; of
+            a blend of styles, their weighted mean.
     """
 
     gram: FloatArray
-    positions: int
+    positions: float
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the image with a style of its own.
+
+    Attributes:
+        name: for the losses; no other region has it.
+        share: weight of its style loss; all regions' sum to 1.
+        guides: by style layer, what the activation is multiplied with before its Gram matrix is
+            taken, float32 [1, height, width, 1], >= 0; the squares sum to height * width.
+        style: Gram matrices of its style image, by style layer.
+    """
+
+    name: str
+    share: float
+    guides: Mapping[str, FloatArray]
+    style: Mapping[str, StyleTarget]
 
 
 @dataclass(frozen=True)
@@ -120,11 +139,14 @@ class Targets:
 
     Attributes:
         content: activations of the content image, float32 [1, height, width, channels] (NHWC).
-        style: Gram matrices of the style image.
+        style: Gram matrices of the style image, or of the blend of several; empty where there are
+            regions.
+        regions: the parts of the image that have styles of their own; none: it has one throughout.
     """
 
     content: Mapping[str, FloatArray]
     style: Mapping[str, StyleTarget]
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nst_graph"
 #: that does not import it back.
 ROWS = (
     ("errors", "layers", "types", "interruption"),
+    ("regions",),
     (
         "files",
         "filenames",
@@ -27,7 +28,7 @@ ROWS = (
         "cache_directory",
     ),
     ("metrics", "origin", "webpage"),
-    ("variables",),
+    ("variables", "colors"),
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),
     ("session", "machine", "targets", "target_cache", "objective", "problem", "op_seeds"),
@@ -44,8 +45,8 @@ ROWS = (
     ),
     ("frames",),
     ("animation",),
-    ("plan",),
-    ("pipeline", "resumption", "console", "inspection"),
+    ("picture_plan", "plan"),
+    ("pictures", "pipeline", "resumption", "console", "inspection"),
     ("reproduce", "compare", "estimate", "batch", "rerun", "report"),
     ("cli",),
 )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from nst_graph.embedded import MAX_SIDE, PICTURES, draw
+from nst_graph.embedded import MASKS, MAX_SIDE, PICTURES, draw
 from nst_graph.errors import ConfigError
 
 
@@ -70,6 +70,15 @@ def test_landscape_has_a_sky_above_a_river_with_a_town_between() -> None:
     assert town[..., 0].mean() > town[..., 2].mean() + 20
     assert river[..., 2].mean() > river[..., 0].mean()
     assert np.abs(np.diff(town.mean(axis=2), axis=1)).mean() > 8
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_are_white_and_black_at_any_size(name: str) -> None:
+    for height, width in ((32, 32), (61, 47), (300, 400)):
+        mask = draw(name, height, width)
+        assert mask.shape == (height, width, 3)
+        assert (mask.min(), mask.max()) == (0, 255)
+        assert (mask == mask[..., :1]).all()
 
 
 def test_unknown_name_lists_the_choices() -> None:

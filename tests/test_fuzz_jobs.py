@@ -44,7 +44,10 @@ def _shortened(path: Path) -> str:
     return re.sub(r"images/\S+", "embedded:landscape", text)
 
 
-VALID = [BATCH, *(_shortened(CONFIGS / name) for name in ("demo.yaml", "keras_io.yaml"))]
+VALID = [
+    BATCH,
+    *(_shortened(CONFIGS / name) for name in ("demo.yaml", "keras_io.yaml", "regions.yaml")),
+]
 
 #: What breaks YAML, numbers, paths and templates.
 FRAGMENTS = [
@@ -60,7 +63,22 @@ FRAGMENTS = [
 KEYS = [
     *("recipe", "content", "style", "output", "size", "style_size", "resize_method", "weights"),
     *("network", "content_layers", "style_layers", "losses", "initial_image", "optimizer", "log"),
-    *("engine", "picture", "session", "extends", "jobs", "sweep", "name", "zip", "path", "steps"),
+    *(
+        "style_scale",
+        "color",
+        "mask",
+        "run",
+        "engine",
+        "picture",
+        "session",
+        "extends",
+        "jobs",
+        "sweep",
+        "name",
+        "zip",
+        "path",
+        "steps",
+    ),
     *("optimizer.steps", "losses.style_weight", "optimizer.", "kind", "seed", ACTIVATIONS[3]),
 ]
 

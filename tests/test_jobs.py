@@ -8,6 +8,7 @@ import yaml
 
 from nst_graph import config
 from nst_graph.animation import FORMATS
+from nst_graph.colors import COLOR_MATCHES
 from nst_graph.config import Job
 from nst_graph.errors import ConfigError
 from nst_graph.images import RESIZE_METHODS
@@ -150,7 +151,8 @@ def test_the_digest_is_of_what_decides_the_result() -> None:
 
 
 def test_the_schemas_choices_are_the_tables() -> None:
-    assert set(get_args(config.InitialImageKind)) == set(INITIAL_IMAGES)
+    assert set(get_args(config.InitialImageKind)) == {*INITIAL_IMAGES, "picture", "run"}
+    assert set(get_args(config.ColorMatch)) == {*COLOR_MATCHES, "none"}
     assert set(get_args(config.ResizeMethod)) == set(RESIZE_METHODS)
     assert set(get_args(config.AnimationKind)) == {"none", *FORMATS}
 

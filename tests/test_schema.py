@@ -56,6 +56,9 @@ def test_shown_jobs_are_valid(recipe: str) -> None:
         "optimizer: {name: lbfgs, memory: 3}",
         "size: [300, null]",
         "style_size: content",
+        "color: {match: histogram}",
+        "initial_image: {kind: run, run: runs/a}",
+        "sweep: {style: [a.png, [a.png, {picture: b.png}]], style_scale: [1, 2.5]}",
         "style_layers: {block1_conv1: 1e-1, conv2_1: 2}",
         "jobs: [{content: c.png, name: '{index}'}, {optimizer: {name: sgd}}]",
         "sweep: {content: '*.png', optimizer.steps: [1, 2], style_layers.conv1_1: [1]}",
@@ -73,6 +76,7 @@ def test_what_is_right(extra: str) -> None:
         "sizes: 3",
         "size: 3",
         "size: [300]",
+        "style_scale: 0",
         "optimizer: {name: adm}",
         "optimizer: {name: adam, segments: 3}",
         "losses: {style_weight: -1}",
@@ -91,6 +95,22 @@ def test_what_is_right(extra: str) -> None:
 )
 def test_what_is_wrong(extra: str) -> None:
     assert faults(parse_yaml(f"{JOB}{extra}", "x").data)
+
+
+@pytest.mark.parametrize(
+    ("style", "right"),
+    [
+        ("b.png", True),
+        ("[a.png, {picture: b.png, weight: 2, mask: m.png, size: [48, null]}]", True),
+        ("[]", False),
+        ("{picture: b.png}", False),
+        ("[{weight: 2}]", False),
+        ("[{picture: b.png, weigth: 2}]", False),
+    ],
+)
+def test_both_forms_of_style(style: str, right: bool) -> None:
+    found = faults(parse_yaml(f"recipe: coursera\ncontent: a.png\nstyle: {style}", "x").data)
+    assert (found == []) is right
 
 
 def test_what_a_file_has_to_say() -> None:

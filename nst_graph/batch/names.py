@@ -91,6 +91,8 @@ def _values_of(job: Job) -> dict[str, Any]:
             values |= {f"{key}.{inner}": value_at(value, inner) for inner in value}
         else:
             values[key] = value
-    for key in _PICTURES:
-        values[f"{key}.stem"] = PurePath(values[key].removeprefix(EMBEDDED_PREFIX)).stem
+    pictures = {"content": [job.content], "style": [style.picture for style in job.styles]}
+    for key, names in pictures.items():
+        stems = [PurePath(name.removeprefix(EMBEDDED_PREFIX)).stem for name in names]
+        values |= {key: "+".join(names), f"{key}.stem": "+".join(stems)}
     return values

@@ -66,7 +66,7 @@ def result_path(directory: Path, plan: Plan) -> Path:
 
 def _same_inputs(plan: Plan, manifest: Mapping[str, Any]) -> bool:
     inputs, weights = manifest.get("inputs"), manifest.get("weights")
-    for name, picture in (("content", plan.content), ("style", plan.style)):
+    for name, picture in plan.sources.items():
         if value_at(value_at(inputs, name), "sha256") != picture.digest():
             return False
     if value_at(weights, "source") != plan.weights.source:

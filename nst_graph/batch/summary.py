@@ -66,7 +66,7 @@ def _row(job: PlannedJob, outcome: Outcome) -> dict[str, Any]:
         "content_loss": losses.get("content", ""),
         "style_loss": losses.get("style", ""),
         "content": job.plan.content.name,
-        "style": job.plan.style.name,
+        "style": "+".join(style.picture.name for style in job.plan.styles),
         "job_sha256": job.plan.job.digest,
         "output": str(job.plan.output),
         "error": outcome.error,

@@ -80,14 +80,22 @@ def weights_key(plan: Plan) -> Hashable:
     resolved: ResolvedWeights = plan.weights
     if resolved.path is not None:
         return (resolved.source, str(resolved.path))
-    return (resolved.source, resolved.seed, plan.content, plan.style)
+    pictures = tuple(style.picture for style in plan.styles)
+    return (resolved.source, resolved.seed, plan.content, pictures, _of_colors(plan))
 
 
 def style_key(plan: Plan) -> Hashable:
     """What decides the style targets, the kernels among them."""
     job = plan.job
     layers = tuple(job.style_layers)
-    return (weights_key(plan), plan.style, job.network, layers, job.session)
+    styles = (plan.styles, _of_colors(plan))
+    return (weights_key(plan), styles, job.network, layers, job.session)
+
+
+def _of_colors(plan: Plan) -> Hashable:
+    """What decides the colours of the style pictures, beside these themselves."""
+    match = plan.job.color.match
+    return (match, plan.content.icc_profile, None if match == "none" else plan.content)
 
 
 def perform(

@@ -1,7 +1,7 @@
 """Pictures drawn by code, so that the program can show itself without any file or network.
 
-``landscape`` is meant as the content picture and ``painting`` as the style picture. Each is drawn
-from a fixed seed: the same size gives the same bytes.
+``landscape`` is meant as the content picture and ``painting`` as the style picture; ``river`` is a
+mask of the landscape. Each is drawn from a fixed seed: the same size gives the same bytes.
 """
 
 from __future__ import annotations
@@ -34,8 +34,19 @@ def _draw_painting(height: int, width: int) -> npt.NDArray[np.uint8]:
     return painting(height, width)
 
 
+def _draw_river(height: int, width: int) -> npt.NDArray[np.uint8]:
+    from nst_graph.embedded.town import WATER_LINE
+
+    below = (np.arange(height) + 0.5) - WATER_LINE * height
+    rows = np.rint(255 * np.clip(below + 0.5, 0, 1)).astype(np.uint8)
+    return np.repeat(rows, width * 3).reshape(height, width, 3)
+
+
 #: By name: functions from (height, width) in pixels to a picture, uint8 [height, width, 3] RGB.
 PICTURES: dict[str, Draw] = {"landscape": _draw_landscape, "painting": _draw_painting}
+
+#: By name: masks for regions of the pictures, white on black, drawn by functions of the same kind.
+MASKS: dict[str, Draw] = {"river": _draw_river}
 
 
 def draw(
@@ -44,7 +55,7 @@ def draw(
     """Draw an embedded picture.
 
     Args:
-        name: key of `PICTURES`.
+        name: key of `PICTURES` or `MASKS`.
         height: pixels, `MIN_SIDE` to `MAX_SIDE`.
         width: pixels, `MIN_SIDE` to `MAX_SIDE`. The composition is stretched to the ratio asked
             for; it was made for 3:4.
@@ -55,12 +66,13 @@ def draw(
     Raises:
         ConfigError: unknown name, or a side out of range.
     """
-    if name not in PICTURES:
-        raise ConfigError(f"unknown embedded picture {name!r}", remedy=choices_text(name, PICTURES))
+    drawings = PICTURES | MASKS
+    if name not in drawings:
+        raise ConfigError(f"unknown embedded picture {name!r}", remedy=choices_text(name, drawings))
     for side, pixels in (("height", height), ("width", width)):
         if not MIN_SIDE <= pixels <= MAX_SIDE:
             raise ConfigError(
                 f"{side} {pixels} of the embedded picture {name!r} is out of range",
                 remedy=f"choose {MIN_SIDE} to {MAX_SIDE} pixels",
             )
-    return PICTURES[name](height, width)
+    return drawings[name](height, width)

@@ -26,12 +26,12 @@ from nst_graph.engines.base import Engine, Ingredients
 from nst_graph.engines.keras_model import keras_vgg19
 from nst_graph.engines.keras_optimizers import keras_optimizer
 from nst_graph.errors import DeviceError
-from nst_graph.objective import TargetTensors, loss_terms
+from nst_graph.objective import held_targets, loss_terms
 from nst_graph.optimizers.session_loop import clip_bounds
 from nst_graph.optimizers.update_loop import Updater, update_loop
 from nst_graph.problem import as_floats
 from nst_graph.session import choose_device, make_deterministic
-from nst_graph.types import FloatArray, OptimizerState, Step, Targets
+from nst_graph.types import FloatArray, OptimizerState, Step
 
 Terms = dict[str, tf.Tensor]
 
@@ -59,7 +59,9 @@ class EagerEngine(Engine):
         with self.device():
             self.image = tf.Variable(ingredients.initial, name="image")
             self._model = keras_vgg19(ingredients.weights, self._objective, height, width)
-            self._targets = _target_tensors(ingredients.targets)
+            self._targets = held_targets(
+                ingredients.targets, self._objective, lambda name, value: tf.constant(value)
+            )
         self._evaluate = self.compiled(self._terms_and_gradient)
 
     def compiled(self, function: Callable[..., Any]) -> Any:
@@ -164,14 +166,6 @@ class TapeUpdater:
 
     def _read_terms(self) -> Terms:
         return self._engine.terms(self._engine.image.read_value())
-
-
-def _target_tensors(targets: Targets) -> TargetTensors:
-    return TargetTensors(
-        {name: tf.constant(value) for name, value in targets.content.items()},
-        {name: tf.constant(target.gram) for name, target in targets.style.items()},
-        {name: target.positions for name, target in targets.style.items()},
-    )
 
 
 def begin_eager_mode(threads: int) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from nst_graph.errors import ConfigError
 from nst_graph.fast.fused import Fused
 from nst_graph.fast.passes import Block, BlockPass, Seeds, WholePass, build_blocks
 from nst_graph.fast.strips import StripPass
@@ -31,11 +32,18 @@ def fast_step(dtype: Dtype = "float32", strip_rows: int | None = None) -> StepBu
         strip_rows: compute blocks 1 and 2 in strips of at most that many rows, and again in the
             backward pass. A block with a content layer is kept whole. None: nothing is computed
             twice.
+
+    Raises:
+        ConfigError: by the builder: the targets have regions.
     """
 
     def build(
         image: tf.Tensor, weights: VggWeights, targets: Targets, objective: Objective
     ) -> BuiltStep:
+        if targets.regions:
+            raise ConfigError(
+                "the hand-written step has no regions", remedy="use session.precision: exact"
+            )
         initial_values: InitialValues = {}
         blocks = build_blocks(weights, objective, tf.as_dtype(dtype), initial_values)
         held = target_tensors(targets, tf.float32, objective, initial_values)

@@ -13,6 +13,7 @@ from nst_graph.images.headers import (
     PictureHeader,
     probe_picture,
 )
+from nst_graph.images.profiles import convert_profile, is_readable, profile_name
 from nst_graph.images.reading import Picture, read_picture
 from nst_graph.images.resizing import RESIZE_METHODS, resize, target_shape
 from nst_graph.images.writing import (
@@ -34,8 +35,11 @@ __all__ = [
     "PictureHeader",
     "UInt8Array",
     "WriteFormat",
+    "convert_profile",
+    "is_readable",
     "png_bytes",
     "probe_picture",
+    "profile_name",
     "read_metadata",
     "read_picture",
     "resize",

@@ -10,7 +10,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -55,12 +55,14 @@ _UNREADABLE: tuple[tuple[bytes, str, str], ...] = (
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What a file's header says: upright size in pixels, Pillow's names of format and mode."""
+    """What a file's header says: upright size in pixels, Pillow's names of format and mode, and the
+    embedded ICC profile."""
 
     height: int
     width: int
     format: str
     mode: str
+    icc_profile: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,6 @@ class FileHeader:
     frames: int  # 0: more than one, but they cannot be counted
     sixteen_bit: bool
     transparency: Any  # Pillow's info["transparency"]: palette entry or entries, grey, RGB, None
-    icc_profile: bytes | None
 
 
 def probe_picture(path: PathText, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureHeader:
@@ -199,11 +200,12 @@ def _header_of(image: Image, file: BinaryIO, frames: Callable[[Image], int]) -> 
     if min(width, height) < 1:
         raise ValueError(f"size {width} x {height}")
     return FileHeader(
-        picture=PictureHeader(height, width, str(image.format), image.mode),
+        picture=PictureHeader(
+            height, width, str(image.format), image.mode, image.info.get("icc_profile") or None
+        ),
         orientation=orientation,
         sixteen_bit=deep_png or 16 in _as_tuple(tags.get(_BITS_PER_SAMPLE, ())),
         transparency=image.info.get("transparency"),
-        icc_profile=image.info.get("icc_profile") or None,
         frames=frames(image),
     )
 

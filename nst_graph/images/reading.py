@@ -118,7 +118,7 @@ def read_picture(path: PathText, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pic
         notes.append(f"EXIF orientation {header.orientation} applied")
     if orientation in _UPRIGHT:  # Pillow sets some formats (TIFF) upright itself
         rgb = _UPRIGHT[orientation](rgb)
-    icc_profile = header.icc_profile
+    icc_profile = header.picture.icc_profile
     if icc_profile is not None and icc_profile[16:20] != b"RGB ":  # its colour space, ICC.1 7.2.6
         icc_profile = None
         notes.append("ICC profile dropped (not for RGB)")

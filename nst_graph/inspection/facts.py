@@ -128,7 +128,7 @@ def layer_facts(job: Job, height: int, width: int) -> Iterator[LayerFacts]:
         positions = height * width
         flops = 2 * _products(9 * inputs * channels, positions)
         if name in job.style_layers:
-            flops += GRAM_PRODUCTS * _products(channels**2, positions)
+            flops += max(1, job.regions) * GRAM_PRODUCTS * _products(channels**2, positions)
         yield LayerFacts(
             name=name,
             height=height,

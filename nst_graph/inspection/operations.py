@@ -13,7 +13,8 @@ from nst_graph.layers import CONVOLUTIONS, kernel_shape
 from nst_graph.objective import Objective
 from nst_graph.optimizers import add_update
 from nst_graph.problem import Problem
-from nst_graph.types import FloatArray, Provenance, StyleTarget, Targets, VggWeights
+from nst_graph.regions import region_names
+from nst_graph.types import FloatArray, Provenance, Region, StyleTarget, Targets, VggWeights
 
 tf1 = tf.compat.v1
 
@@ -64,11 +65,13 @@ def _targets(job: Job, layers: Sizes) -> Targets:
     def activation(name: str) -> FloatArray:
         return _zeros(1, *layers[name])
 
-    def gram(name: str) -> StyleTarget:
-        channels = layers[name][-1]
-        return StyleTarget(_zeros(channels, channels), 1)
+    def grams() -> dict[str, StyleTarget]:
+        counts = {name: layers[name][-1] for name in job.style_layers}
+        return {name: StyleTarget(_zeros(count, count), 1) for name, count in counts.items()}
 
-    return Targets(
-        {name: activation(name) for name in job.content_layers},
-        {name: gram(name) for name in job.style_layers},
-    )
+    content = {name: activation(name) for name in job.content_layers}
+    if not job.regions:
+        return Targets(content, grams())
+    guides = {name: _zeros(1, *layers[name][:2], 1) for name in job.style_layers}
+    names = region_names(style.picture for style in job.styles)
+    return Targets(content, {}, tuple(Region(name, 1.0, guides, grams()) for name in names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +20,14 @@ _LOG = logging.getLogger(__name__)
 
 def load(
     resolved: ResolvedWeights,
-    pictures: tuple[Picture, Picture] | None = None,
+    pictures: Sequence[Picture] | None = None,
     cache: WeightsCache | None = None,
 ) -> VggWeights:
     """Read or make the weights that a request was resolved to.
 
     Args:
         resolved: what ``resolve`` returned.
-        pictures: content and style, uint8 [height, width, 3], RGB. Random kernels are scaled on
+        pictures: content and styles, uint8 [height, width, 3], RGB. Random kernels are scaled on
             them; weights from files do not need them.
         cache: where digests and convolutions are kept; None is the user's cache directory.
 

@@ -21,6 +21,8 @@ filter, scale and bias is rounded to a grid many orders coarser before it is use
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
@@ -58,13 +60,13 @@ _GROUP = 64
 _GRID = 2.0**-16
 
 
-def random_weights(seed: int, content: Picture, style: Picture) -> VggWeights:
-    """Make an untrained VGG-19 that is calibrated on a content and a style picture.
+def random_weights(seed: int, content: Picture, *styles: Picture) -> VggWeights:
+    """Make an untrained VGG-19 that is calibrated on a content and some style pictures.
 
     Args:
         seed: 0 to 2**32 - 1.
         content: uint8 [height, width, 3] RGB, 0..255, any size.
-        style: the same, of its own size.
+        styles: the same, each of its own size.
 
     Returns:
         All 16 convolutions; channel order RGB, mean pixel `VGG_MEAN_RGB`. The same seed and
@@ -72,7 +74,7 @@ def random_weights(seed: int, content: Picture, style: Picture) -> VggWeights:
     """
     # One thread: the products are small, and waiting threads cost more than they save.
     with threadpool_limits(limits=1):
-        kernels, biases = _calibrated_convolutions(seed, content, style)
+        kernels, biases = _calibrated_convolutions(seed, (content, *styles))
     provenance = Provenance(
         source="random",
         description=f"seeded random kernels, not trained (seed {seed}, calibrated on the pictures)",
@@ -84,11 +86,11 @@ def random_weights(seed: int, content: Picture, style: Picture) -> VggWeights:
 
 
 def _calibrated_convolutions(
-    seed: int, content: Picture, style: Picture
+    seed: int, pictures: Sequence[Picture]
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Kernels and biases by name, each layer calibrated on the activations of the one before."""
     rng = np.random.RandomState(seed)  # legacy generator: its stream is frozen (NumPy NEP 19)
-    maps = [_calibration_input(picture) for picture in (content, style)]
+    maps = [_calibration_input(picture) for picture in pictures]
     kernels: dict[str, FloatArray] = {}
     biases: dict[str, FloatArray] = {}
     for name in CONVOLUTIONS:

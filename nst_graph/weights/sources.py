@@ -22,7 +22,8 @@ from nst_graph.weights.known_files import KNOWN_FILES
 
 Picture = npt.NDArray[np.uint8]
 Parser = Callable[[Path], Convolutions]
-Maker = Callable[[int, Picture, Picture], VggWeights]
+#: (seed, content picture, style pictures ...) -> kernels.
+Maker = Callable[..., VggWeights]
 
 
 @dataclass(frozen=True)
