@@ -66,6 +66,26 @@ def deepest_of(names: Iterable[str]) -> str:
     return max((canonical_name(name) for name in names), key=ACTIVATIONS.index)
 
 
+def layers_down_to(deepest: str) -> tuple[str, ...]:
+    """Canonical names of the activations from the image down to ``deepest``, itself included."""
+    return ACTIVATIONS[: ACTIVATIONS.index(canonical_name(deepest)) + 1]
+
+
+def stride_of(name: str) -> int:
+    """Input pixels between two neighbouring values of an activation."""
+    return 1 << (block_of(name) - 1)
+
+
+def reach_of(name: str) -> int:
+    """How far an activation looks beyond its own square of the image, in pixels to each side.
+
+    The value at (i, j) of an activation of stride s stands for the pixels s i ... s (i + 1) - 1 and
+    depends on this many more before and after them: each 3x3 convolution adds one value of its own
+    resolution, and 2x2 pooling at stride 2 none.
+    """
+    return sum(map(stride_of, layers_down_to(name)))
+
+
 def kernel_shape(convolution: str) -> tuple[int, int, int, int]:
     """Shape [height, width, in, out] (HWIO) of a convolution's kernel in the full VGG-19."""
     index = CONVOLUTIONS.index(convolution)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import tensorflow as tf
 
-from nst_graph.layers import ACTIVATIONS, block_of, canonical_name, convolution_of
+from nst_graph.layers import block_of, canonical_name, convolution_of, layers_down_to
 from nst_graph.types import VggWeights
 from nst_graph.variables import InitialValues, fed_variable
 
@@ -16,6 +16,9 @@ tf1 = tf.compat.v1
 
 Pooling = Literal["avg", "max"]
 Padding = Literal["SAME", "VALID"]
+
+#: Kernel and bias of a convolution, by its name.
+KernelReader = Callable[[str], tuple[tf.Tensor, tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -61,28 +64,61 @@ def build_vgg19(
     Raises:
         ConfigError: ``deepest`` names no activation.
     """
-    pool = {"avg": tf.nn.avg_pool2d, "max": tf.nn.max_pool2d}[pooling]
-    wanted = ACTIVATIONS[: ACTIVATIONS.index(canonical_name(deepest)) + 1]
-    activations: dict[str, tf.Tensor] = {}
     initial_values: InitialValues = {}
+    read = kernel_reader(weights, image.dtype, initial_values)
+    return Vgg19(activations_of(image, read, pooling, padding, deepest), initial_values)
+
+
+def kernel_reader(
+    weights: VggWeights, dtype: tf.DType, initial_values: InitialValues
+) -> KernelReader:
+    """Makes the variables of a convolution in the current variable scope, and reads them.
+
+    Args:
+        weights: kernels, used exactly as stored.
+        dtype: of the variables.
+        initial_values: gains what to feed to the initializer's run.
+    """
+
+    def read(name: str) -> tuple[tf.Tensor, tf.Tensor]:
+        kernel = fed_variable("kernel", weights.kernels[name], dtype, initial_values)
+        bias = fed_variable("bias", weights.biases[name], dtype, initial_values)
+        return kernel.read_value(), bias.read_value()
+
+    return read
+
+
+def held_kernels(read: KernelReader, deepest: str) -> KernelReader:
+    """The kernels read once, in variable scope ``vgg19``, for networks that share them.
+
+    A network in the body of a loop cannot make variables of its own.
+    """
+    held = {}
+    with tf1.variable_scope("vgg19"):
+        for name in map(convolution_of, layers_down_to(deepest)):
+            with tf1.variable_scope(name):
+                held[name] = read(name)
+    return held.__getitem__
+
+
+def activations_of(
+    image: tf.Tensor, read: KernelReader, pooling: Pooling, padding: Padding, deepest: str
+) -> dict[str, tf.Tensor]:
+    """The network's activations by canonical name; arguments as of ``build_vgg19``."""
+    pool = {"avg": tf.nn.avg_pool2d, "max": tf.nn.max_pool2d}[pooling]
+    activations: dict[str, tf.Tensor] = {}
     features = image
     with tf1.variable_scope("vgg19"):
-        for name in wanted:
+        for name in layers_down_to(deepest):
             if activations and block_of(name) != block_of(next(reversed(activations))):
                 features = pool(features, 2, 2, padding, name=f"pool{block_of(name) - 1}")
             with tf1.variable_scope(convolution_of(name)):
-                features = _convolution(features, weights, convolution_of(name), initial_values)
+                features = _convolution(features, *read(convolution_of(name)))
             activations[name] = features
-    return Vgg19(activations, initial_values)
+    return activations
 
 
-def _convolution(
-    features: tf.Tensor, weights: VggWeights, name: str, initial_values: InitialValues
-) -> tf.Tensor:
+def _convolution(features: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """ReLU(conv(features) + bias); [batch, height, width, in] -> [batch, height, width, out]."""
-    kernel = fed_variable("kernel", weights.kernels[name], features.dtype, initial_values)
-    bias = fed_variable("bias", weights.biases[name], features.dtype, initial_values)
-    sums = tf.nn.bias_add(
-        tf.nn.conv2d(features, kernel.read_value(), 1, "SAME", name="conv"), bias.read_value()
-    )
+    sums = tf.nn.bias_add(tf.nn.conv2d(features, kernel, 1, "SAME", name="conv"), bias)
     return tf.nn.relu(sums, name="relu")

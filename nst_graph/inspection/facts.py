@@ -13,11 +13,11 @@ from typing import Any
 
 from nst_graph.config import Job
 from nst_graph.layers import (
-    ACTIVATIONS,
     block_of,
     convolution_of,
     deepest_of,
     kernel_shape,
+    layers_down_to,
 )
 from nst_graph.plan import Plan
 
@@ -115,7 +115,7 @@ def layer_facts(job: Job, height: int, width: int) -> Iterator[LayerFacts]:
     """The layers of a job's network for an image of that size, by formulas alone."""
     wanted = [*job.content_layers, *job.style_layers]
     field, stride, block = 1, 1, 1
-    for name in ACTIVATIONS[: ACTIVATIONS.index(deepest_of(wanted)) + 1]:
+    for name in layers_down_to(deepest_of(wanted)):
         *_, inputs, channels = kernel_shape(convolution_of(name))
         if block_of(name) != block:
             # A last odd row is kept by SAME and dropped by VALID.
