@@ -11,8 +11,9 @@ channels]; each style loss applies its own normalisation. Sources, by the names 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import tensorflow as tf
 
@@ -47,8 +48,9 @@ def gram_matrix(activation: tf.Tensor) -> tf.Tensor:
 
 def coursera_content(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """sum((a_C - a_G)^2) / (4 H W C); both [1, H, W, C]."""
-    _, height, width, channels = generated.shape.as_list()
-    return squared_error(generated, target) / (4 * height * width * channels)
+    return squared_error(generated, target) / CONTENT_DIVISORS["coursera"](
+        generated.shape.as_list()
+    )
 
 
 def squared_error(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -113,6 +115,14 @@ def squared_total_variation(image: tf.Tensor) -> tf.Tensor:
     horizontal = tf.square(image[:, :, 1:, :] - image[:, :, :-1, :])
     return tf.reduce_sum(vertical) + tf.reduce_sum(horizontal)
 
+
+#: By what each content loss divides ``squared_error``: a function of the activation's shape. A sum
+#: over parts of an activation is divided once it is complete.
+CONTENT_DIVISORS: dict[str, Callable[[Sequence[int]], int]] = {
+    "coursera": lambda shape: 4 * prod(shape),
+    "sum": lambda shape: 1,
+    "mean": prod,
+}
 
 CONTENT_LOSSES: dict[str, ContentLoss] = {
     "coursera": coursera_content,

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nst_graph"
 #: Modules by row; each imports from itself, from rows above it, and from a neighbour in its row
 #: that does not import it back.
 ROWS = (
-    ("errors", "layers", "types", "interruption"),
+    ("errors", "layers", "tiles", "types", "interruption"),
     ("regions",),
     (
         "files",
@@ -32,7 +32,7 @@ ROWS = (
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),
     ("session", "machine", "targets", "target_cache", "objective", "problem", "op_seeds"),
-    ("precision", "fast", "builders"),
+    ("precision", "fast", "tiled", "builders"),
     ("faults", "layering", "jobfile", "jobs", "sweep"),
     (
         "optimizers",
