@@ -6,14 +6,17 @@ from nst_graph.config import SessionSettings
 from nst_graph.fast import fast_step
 from nst_graph.precision import resolve_precision
 from nst_graph.problem import StepBuilder, build_step
+from nst_graph.tiled import TILE_SIZE, tiled_builder
 
 
 def choose_builder(settings: SessionSettings) -> StepBuilder:
-    """The builder for a job's ``session`` settings.
+    """The builder for a job's ``session`` settings; memory: auto counts as full.
 
     Raises:
         DeviceError: a GPU is asked for and none is visible.
     """
+    if settings.memory == "tiled":
+        return tiled_builder(settings.tile_size or TILE_SIZE)
     precision = resolve_precision(settings)
     if precision.exact:
         return build_step

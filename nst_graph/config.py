@@ -406,6 +406,30 @@ class SessionSettings(Section):
         description="fast: a hand-written step, in bfloat16 on a CPU with AMX or AVX512-BF16 and "
         "on a GPU of compute capability 8 or more, elsewhere in float32; engine: graph only",
     )
+    memory: Literal["auto", "full", "tiled"] = Field(
+        "auto",
+        description="full: all activations at once; tiled: those of one tile, at the cost of a "
+        "second forward pass, engine: graph only; auto: full if it fits",
+    )
+    tile_size: Annotated[int, Field(ge=64, le=8192, multiple_of=16)] | None = Field(
+        None,
+        description="side of a tile in pixels, 64 to 8192, a multiple of 16; null: by the memory",
+    )
+    mixed_precision: Literal["none", "bf16"] = Field(
+        "none",
+        description="bf16: TensorFlow's automatic rewrite to bfloat16 by oneDNN, on a CPU; "
+        "engine: graph only",
+    )
+    tf32: bool | None = Field(
+        None,
+        description="let a GPU multiply float32 in TF32, with 10 bits; null: for precision: fast",
+    )
+    memory_growth: bool = Field(
+        True, description="take a GPU's memory as it is needed, not all of it at the start"
+    )
+    memory_fraction: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="most of a GPU's memory that is taken, above 0, to 1; null: no limit"
+    )
 
 
 class Job(Section):
@@ -479,6 +503,25 @@ class Job(Section):
         masked = isinstance(styles, tuple) and any(style.mask for style in styles)
         if session.precision == "fast" and masked:
             raise ValueError("precision: fast has no masks; set exact, or leave them out")
+        return session
+
+    @field_validator("session")
+    @classmethod
+    def _of_the_graph(cls, session: SessionSettings, info: ValidationInfo) -> SessionSettings:
+        if info.data.get("engine", "graph") != "graph":
+            for key, value in (("memory", "tiled"), ("mixed_precision", "bf16")):
+                if getattr(session, key) == value:
+                    raise ValueError(
+                        f"{key}: {value} is for engine: graph; set that, or leave it out"
+                    )
+        if session.precision == "fast" and session.memory == "tiled":
+            raise ValueError(
+                "tiles are computed with precision: exact; set that, or leave memory out"
+            )
+        if session.precision == "fast" and session.mixed_precision != "none":
+            raise ValueError("precision: fast chooses its own types; leave mixed_precision out")
+        if session.tile_size is not None and session.memory == "full":
+            raise ValueError("memory: full has no tiles; leave tile_size out, or set memory: tiled")
         return session
 
     @property

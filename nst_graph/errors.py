@@ -63,6 +63,10 @@ class DeviceError(NstGraphError):
     """The device asked for is not there."""
 
 
+class CapacityError(NstGraphError):
+    """A job needs more memory than there is."""
+
+
 class DivergedError(NstGraphError):
     """A loss or a gradient became NaN or infinite during the optimisation."""
 

@@ -4,23 +4,28 @@ Both follow from ``layer_facts``: the sizes of the activations and the operation
 
 * Memory = 900 MB + factor of the engine x activations of the content picture. 900 MB are Python,
   TensorFlow and the kernels; the factors are peaks measured with TensorFlow 2.21 on a CPU at 200 to
-  800 pixels (a step keeps activations before and after the ReLU, and their gradients). Within 20 %
-  of what was measured.
+  1024 pixels (a step keeps activations before and after the ReLU, and their gradients). In tiles
+  only the activations of the largest window count, and beside them the arrays of the image's own
+  size and the content targets. Within 20 % of what was measured.
 * Time = operations of a step x evaluations / speed of this machine's matrix product in float32.
   Convolutions reach some share of it, so expect the time to be right within a factor of two.
 """
 
 from __future__ import annotations
 
-import math
-import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
+from typing import Literal
 
 import numpy as np
 
+from nst_graph.config import Job, LbfgsSettings
 from nst_graph.inspection.facts import layer_facts
+from nst_graph.layers import deepest_of, reach_of
 from nst_graph.plan import Plan
+from nst_graph.tiles import cut
 
 #: Python, TensorFlow, kernels, MB.
 BASE_MB = 900
@@ -35,6 +40,22 @@ STYLE_FACTOR = 1.5
 #: gradient.
 REGION_FACTOR = 2.0
 
+#: The same for a window of the graph engine.
+TILE_FACTOR = 3.4
+
+#: Arrays of the image's size and type that a job holds beside the activations: the image, where it
+#: started, its gradient, an optimiser's slots, and those on their way in and out.
+IMAGE_ARRAYS = 10
+
+#: Content targets: the array, and the variable in the graph.
+TARGET_COPIES = 2
+
+#: Sides of tiles to choose from, in pixels: the larger, the less of them is halo.
+TILE_SIDES = (1024, 512, 256)
+
+#: Passes through the network of a step, and of a step in tiles, which goes forward twice.
+PASSES, TILED_PASSES = 2, 3
+
 #: Share of the matrix product's speed that convolutions and their gradients reach.
 CONVOLUTION_SHARE = 0.6
 
@@ -42,6 +63,24 @@ CONVOLUTION_SHARE = 0.6
 START_SECONDS = 4.0
 
 _MATRIX_SIDE = 1024
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How a step is computed, as far as its memory goes.
+
+    Attributes:
+        memory: "full": all activations at once; "tiled": those of one window.
+        tile_size: side of a tile in pixels; None where there are none.
+    """
+
+    memory: Literal["full", "tiled"]
+    tile_size: int | None = None
+
+    def __str__(self) -> str:
+        return "as a whole" if self.tile_size is None else f"in tiles of {self.tile_size} pixels"
 
 
 @dataclass(frozen=True)
@@ -51,29 +90,110 @@ class Estimate:
     Attributes:
         memory_mb: peak of its process, in MB of 2**20 bytes.
         operations: floating point operations of all its steps.
+        mode: how its steps are to be computed: what the job says, else the fastest that fits.
+        available_mb: memory that it can have; None where that is not known.
     """
 
     memory_mb: int
     operations: float
+    mode: Mode
+    available_mb: int | None
+
+    @property
+    def fits(self) -> bool:
+        return self.available_mb is None or self.memory_mb <= self.available_mb
 
     def seconds(self, speed: float) -> float:
         """Time on a machine of that many operations a second."""
         return START_SECONDS + self.operations / speed
 
 
-def estimate(plan: Plan) -> Estimate:
-    """Memory and operations of a plan."""
-    content = list(layer_facts(plan.job, *plan.content.shape))
-    largest = max((style.picture.shape for style in plan.styles), key=math.prod)
-    style = layer_facts(plan.job, *largest)
-    guided = sum(layer.memory_bytes for layer in content if layer.style is not None)
-    activations = max(
-        ENGINE_FACTORS[plan.job.engine] * sum(layer.memory_bytes for layer in content)
-        + REGION_FACTOR * plan.job.regions * guided,
-        STYLE_FACTOR * sum(layer.memory_bytes for layer in style),
+def estimate(plan: Plan, available_mb: int | None = None) -> Estimate:
+    """Memory and operations of a plan.
+
+    Args:
+        plan: of one job.
+        available_mb: memory that it can have; None: what this machine has left now.
+    """
+    job, shapes = plan.job, (plan.content.shape, largest_style(plan))
+    if available_mb is None:
+        available_mb = available_memory_mb()
+    choices = {mode: memory_mb(job, *shapes, mode) for mode in modes(job, plan.content.shape)}
+    fitting = (
+        mode for mode, size in choices.items() if available_mb is None or size <= available_mb
     )
-    step = sum(layer.step_flops for layer in content)
-    return Estimate(BASE_MB + round(activations / 2**20), step * plan.job.optimizer.budget)
+    mode = next(fitting, min(choices, key=lambda mode: choices[mode]))
+    return Estimate(choices[mode], _operations(job, plan.content.shape, mode), mode, available_mb)
+
+
+def largest_style(plan: Plan) -> Shape:
+    """Height and width of the largest style picture."""
+    return max((style.picture.shape for style in plan.styles), key=prod)
+
+
+def modes(job: Job, shape: Shape) -> Iterator[Mode]:
+    """What the job's settings allow for a content picture of that shape, the fastest first."""
+    wanted, side = job.session.memory, job.session.tile_size
+    if wanted != "tiled":
+        yield Mode("full")
+    if wanted == "tiled" or (wanted == "auto" and job.engine == "graph"):
+        sides = TILE_SIDES if side is None else (side,)
+        smaller = [side for side in sides if side < max(shape)]
+        yield from (Mode("tiled", side) for side in smaller or sides[-1:])
+
+
+def memory_mb(job: Job, content: Shape, style: Shape, mode: Mode) -> int:
+    """Peak of a job's process, MB, for pictures of that height and width."""
+    values = 3 * prod(content)
+    optimizer = 0
+    if isinstance(job.optimizer, LbfgsSettings):
+        # SciPy's: two vectors for each pair remembered and some fifteen more, in float64.
+        optimizer = 8 * values * (2 * job.optimizer.memory + 15)
+    if mode.tile_size is None:
+        step = ENGINE_FACTORS[job.engine] * _activations(job, content) + _guided(job, content)
+        return _in_mb(max(step + optimizer, STYLE_FACTOR * _activations(job, style)))
+    named = [layer for layer in layer_facts(job, *content) if layer.content is not None]
+    whole = IMAGE_ARRAYS * 4 * values + TARGET_COPIES * sum(layer.memory_bytes for layer in named)
+    window = max(
+        TILE_FACTOR * _activations(job, window) + _guided(job, window)
+        for shape in (content, style)
+        for window in set(_windows(job, shape, mode.tile_size))
+    )
+    return _in_mb(window + whole + optimizer)
+
+
+def _in_mb(size: float) -> int:
+    return BASE_MB + round(size / 2**20)
+
+
+def _activations(job: Job, shape: Shape) -> int:
+    """Bytes of all activations of an image."""
+    return sum(layer.memory_bytes for layer in layer_facts(job, *shape))
+
+
+def _guided(job: Job, shape: Shape) -> float:
+    """Bytes of what regions add."""
+    styles = sum(
+        layer.memory_bytes for layer in layer_facts(job, *shape) if layer.style is not None
+    )
+    return REGION_FACTOR * job.regions * styles
+
+
+def _windows(job: Job, shape: Shape, side: int) -> Iterator[Shape]:
+    """Height and width of each tile's window."""
+    reach = reach_of(deepest_of([*job.content_layers, *job.style_layers]))
+    for rows, columns in cut(*shape, side, reach):
+        yield rows.window_stop - rows.window_start, columns.window_stop - columns.window_start
+
+
+def _operations(job: Job, shape: Shape, mode: Mode) -> float:
+    def of_step(shape: Shape) -> float:
+        return sum(layer.step_flops for layer in layer_facts(job, *shape))
+
+    if mode.tile_size is None:
+        return of_step(shape) * job.optimizer.budget
+    windows = sum(map(of_step, _windows(job, shape, mode.tile_size)))
+    return TILED_PASSES / PASSES * windows * job.optimizer.budget
 
 
 def machine_speed() -> float:
@@ -85,11 +205,3 @@ def machine_speed() -> float:
         matrix @ matrix
         best = min(best, time.perf_counter() - started)
     return CONVOLUTION_SHARE * 2 * _MATRIX_SIDE**3 / best
-
-
-def machine_memory_mb() -> int | None:
-    """Physical memory, MB; None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    except (AttributeError, ValueError, OSError):
-        return None

@@ -1,12 +1,21 @@
-"""Which processor this is."""
+"""Which processor this is, and how much memory it has left."""
 
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+#: Files of a control group: its limit, what it holds, and the line of memory.stat that tells how
+#: much of this are files that give way; version 2, then version 1.
+_CONTROL_GROUPS = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 @functools.cache
@@ -25,3 +34,58 @@ def cpu_model() -> str:
             told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
             return told.stdout.strip()
     return platform.processor() or platform.machine()
+
+
+def available_memory_mb(system: Path = Path("/")) -> int | None:
+    """Memory that a new process can have without swapping, MB of 2**20 bytes.
+
+    It is the least of what the machine has left (where Linux does not tell, of what it has) and of
+    what the control groups of this process, such as a container or a cluster's job, have left.
+
+    Args:
+        system: where /proc and /sys are.
+
+    Returns:
+        None where the system does not tell.
+    """
+    left = [value for value in (_machine_left(system), *_groups_left(system)) if value is not None]
+    return min(left) >> 20 if left else None
+
+
+def _machine_left(system: Path) -> int | None:
+    with suppress(OSError, ValueError, IndexError):
+        for line in (system / "proc/meminfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    with suppress(AttributeError, ValueError, OSError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _groups_left(system: Path) -> Iterator[int]:
+    """What each control group with a limit has left, from this process's own up to the root."""
+    root = system / "sys/fs/cgroup"
+    with suppress(OSError):
+        for line in (system / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers not in ("", "memory"):
+                continue
+            top = root / controllers
+            group = top / path.lstrip("/")
+            # Within a container the path can be that of the world outside: the root is its own.
+            for folder in (group, *group.parents):
+                if folder.is_relative_to(top):
+                    yield from _group_left(folder)
+
+
+def _group_left(folder: Path) -> Iterator[int]:
+    for limit, usage, reclaimable in _CONTROL_GROUPS:
+        # No file where there is no such group, and the word "max" where it has no limit.
+        with suppress(OSError, ValueError):
+            most = int((folder / limit).read_text(encoding="utf-8"))
+            held = int((folder / usage).read_text(encoding="utf-8"))
+            files = 0
+            for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines():
+                if line.startswith(reclaimable + " "):
+                    files = int(line.split()[1])
+            yield max(0, most - held + files)

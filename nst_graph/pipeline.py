@@ -18,6 +18,7 @@ from typing import Any
 
 from nst_graph.animation import write_animation
 from nst_graph.artifacts import RunDirectory, check_output
+from nst_graph.capacity import decide_memory, tile_size_of
 from nst_graph.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -41,7 +42,7 @@ from nst_graph.plan import Plan
 from nst_graph.precision import resolve_precision
 from nst_graph.preprocess import Pixels, initial_image, to_network, to_pixels
 from nst_graph.regions import blended, guides, region_names
-from nst_graph.session import environment, session_config
+from nst_graph.session import device_text, environment, session_config
 from nst_graph.target_cache import CachedTargets
 from nst_graph.targets import TargetNetwork
 from nst_graph.tensorboard import event_watcher
@@ -62,10 +63,16 @@ class Reusable:
         weights: as loaded; None: to be loaded.
         style: targets of the styles, for the plan's style layers, network and weights; those of the
             content are left out. None: to be computed.
+        tile_size: of the tiles in which ``style`` was computed, which decide its last bits.
     """
 
     weights: VggWeights | None = None
     style: Targets | None = None
+    tile_size: int | None = None
+
+    def style_in(self, tile_size: int | None) -> Targets | None:
+        """``style``, if that is how it was computed."""
+        return self.style if tile_size == self.tile_size else None
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,7 @@ def run(
     Raises:
         OutputError: the output directory cannot be used; nothing in it was touched. Or a file of
             the run cannot be written; the last checkpoint stays.
+        CapacityError: the job needs more memory than there is.
         WeightsError, PictureError, DeviceError: an input turned out bad when it was read.
         DivergedError: a loss became NaN or infinite; the last good picture is saved.
         Interrupted: by a signal.
@@ -161,22 +169,26 @@ def _run(
 ) -> RunResult:
     job, clock = plan.job, Stopwatch(checkpoint.progress.timings if checkpoint else {})
     config = session_config(job.session)
+    decided, memory = decide_memory(plan, checkpoint.facts.get("memory") if checkpoint else None)
     pictures = read_pictures(plan)
     clock.lap("read pictures")
     weights = reuse.weights or load(plan.weights, pictures.for_weights)
     clock.lap("load weights")
-    facts = _facts(plan, pictures, weights)
+    facts = {**_facts(plan, pictures, weights), "memory": memory}
     profile = pictures.content.icc_profile
     directory = _open_directory(plan, facts, checkpoint, profile, overwrite=overwrite)
     with _advice(directory.path):
         directory.note(f"weights: {weights.provenance.description}")
         if notice := resolve_precision(job.session).notice:
             directory.note(notice)
-        ingredients = ingredients_of(plan, pictures, weights, config, reuse.style)
+        directory.note(f"device: {device_text(job.session)}")
+        directory.note("memory: " + ", ".join(f"{name} {value}" for name, value in memory.items()))
+        style = reuse.style_in(tile_size_of(decided))
+        ingredients = ingredients_of(decided, pictures, weights, config, style)
         clock.lap("compute targets")
         show = partial(written_pixels, job, pictures.content.pixels)
         with (
-            open_engine(job.engine, ingredients, job.session) as engine,
+            open_engine(job.engine, ingredients, decided.job.session) as engine,
             event_watcher(directory.path, job, lambda: engine.graph, show) as watch_events,
         ):
             clock.lap("build")
@@ -186,7 +198,8 @@ def _run(
             state = checkpoint.state if checkpoint else None
             steps = engine.optimise(job.optimizer, job.log, state)
             _follow(steps, (watch_events, watch), recorder, stop)
-            made = Reusable(weights, replace(ingredients.targets, content={}))
+            style = replace(ingredients.targets, content={})
+            made = Reusable(weights, style, tile_size_of(decided))
             result = replace(recorder.finish(), reusable=made)
     if job.log.animation != "none":
         write_animation(directory.path, job.log.animation)
@@ -297,9 +310,10 @@ def precompute_targets(
             job.content_layers,
             job.style_layers,
             config,
+            tile_size_of(plan),
         )
 
-    with CachedTargets(open_network, _what_decides_targets(job, weights)) as network:
+    with CachedTargets(open_network, _what_decides_targets(plan, weights)) as network:
         content = network.content(to_network(pictures.content.pixels, order))
         if style is not None:
             return replace(style, content=content)
@@ -323,14 +337,16 @@ def _of_styles(
     return Targets(content, {}, tuple(map(Region, names, shares, channels, found)))
 
 
-def _what_decides_targets(job: Job, weights: VggWeights) -> dict[str, Any]:
+def _what_decides_targets(plan: Plan, weights: VggWeights) -> dict[str, Any]:
     """All that a target depends on beside its picture, to the last bit."""
+    job = plan.job
     machine = environment(job.session)
     return {
         "kernels": weights.provenance.sha256,
         "network": job.network.model_dump(mode="json"),
         "content_layers": sorted(job.content_layers),
         "style_layers": sorted(job.style_layers),
+        "tile_size": tile_size_of(plan),
         "tensorflow": machine["tensorflow"],
         "onednn": machine["onednn"],
         "threads": machine["threads"],

@@ -1,4 +1,4 @@
-"""TensorFlow sessions: device, threads and repeatability, decided in one place."""
+"""TensorFlow sessions: device, threads, arithmetic and repeatability, decided in one place."""
 
 from __future__ import annotations
 
@@ -34,8 +34,16 @@ def choose_device(wanted: str) -> str:
     return "cpu"
 
 
+def device_text(settings: SessionSettings) -> str:
+    """The device that a job runs on, for its log."""
+    device = choose_device(settings.device)
+    if settings.device == "auto" and device == "cpu":
+        return "cpu (TensorFlow sees no GPU)"
+    return device
+
+
 def session_config(settings: SessionSettings) -> Any:
-    """ConfigProto for a job.
+    """ConfigProto for a job; TF32, which TensorFlow knows for the whole process only, is set too.
 
     ``deterministic`` switches Grappler's memory optimizer off: with it on, CPU results differ in
     the last bits from run to run; without it they are the same in every process that has the same
@@ -44,21 +52,31 @@ def session_config(settings: SessionSettings) -> Any:
     ``make_deterministic``, too.
 
     Raises:
-        DeviceError: a GPU is asked for and none is visible.
+        DeviceError: a GPU is asked for and none is visible, or it cannot do what is asked for.
     """
     config = tf1.ConfigProto(
         intra_op_parallelism_threads=settings.threads,
         inter_op_parallelism_threads=settings.threads,
         allow_soft_placement=True,
     )
-    if choose_device(settings.device) == "cpu":
+    device = choose_device(settings.device)
+    if device == "cpu":
         config.device_count["GPU"] = 0
     else:
-        config.gpu_options.allow_growth = True
+        config.gpu_options.allow_growth = settings.memory_growth
+        config.gpu_options.per_process_gpu_memory_fraction = settings.memory_fraction or 0.0
+    rewrites = config.graph_options.rewrite_options
     if settings.deterministic:
         make_deterministic(settings)
-        rewrites = config.graph_options.rewrite_options
         rewrites.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+    if settings.mixed_precision == "bf16":
+        if device == "gpu":
+            raise DeviceError(
+                "session.mixed_precision is 'bf16', which TensorFlow has for a CPU only",
+                remedy="on a GPU use --set session.precision=fast instead",
+            )
+        rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+    use_tf32(settings)
     return config
 
 
@@ -73,6 +91,43 @@ def make_deterministic(settings: SessionSettings) -> None:
     """
     if settings.deterministic and choose_device(settings.device) == "gpu":
         tf.config.experimental.enable_op_determinism()
+
+
+def use_tf32(settings: SessionSettings) -> None:
+    """Allow TF32 in this process, or forbid it; TensorFlow allows it unless told otherwise."""
+    wanted = settings.precision == "fast" if settings.tf32 is None else settings.tf32
+    tf.config.experimental.enable_tensor_float_32_execution(wanted)
+
+
+def check_placement(session: Any, fetches: Any, device: str) -> None:
+    """Make sure that every convolution that ``fetches`` need runs on a device; runs them once.
+
+    Args:
+        session: open, its variables initialised.
+        fetches: as for ``session.run``.
+        device: "cpu" or "gpu".
+
+    Raises:
+        DeviceError: some run elsewhere.
+    """
+    metadata = tf1.RunMetadata()
+    session.run(
+        fetches, options=tf1.RunOptions(output_partition_graphs=True), run_metadata=metadata
+    )
+    nodes = [node for graph in metadata.partition_graphs for node in graph.node]
+    # Fused ones are named _FusedConv2D, gradients Conv2DBackpropInput.
+    astray = [
+        node
+        for node in nodes
+        if "Conv2D" in node.op and f"device:{device.upper()}:" not in node.device
+    ]
+    if astray:
+        raise DeviceError(
+            f"{len(astray)} convolutions were not placed on the {device.upper()}: "
+            f"{astray[0].name} is on {astray[0].device}",
+            remedy="look for the CUDA libraries that TensorFlow misses in its log "
+            "(TF_CPP_MIN_LOG_LEVEL=0), or use --set session.device=cpu",
+        )
 
 
 def environment(settings: SessionSettings) -> dict[str, Any]:

@@ -30,6 +30,9 @@ from nst_graph.vgg19 import KernelReader, activations_of, held_kernels, kernel_r
 
 tf1 = tf.compat.v1
 
+#: Side of a tile where none is given, in pixels.
+TILE_SIZE = 512
+
 
 def tiled_builder(side: int) -> StepBuilder:
     """A builder of steps that are computed in tiles.

@@ -46,8 +46,8 @@ ROWS = (
     ("frames",),
     ("animation",),
     ("picture_plan", "plan"),
-    ("pictures", "pipeline", "resumption", "console", "inspection"),
-    ("reproduce", "compare", "estimate", "batch", "rerun", "report"),
+    ("pictures", "pipeline", "capacity", "estimate", "resumption", "console", "inspection"),
+    ("reproduce", "compare", "batch", "rerun", "report"),
     ("cli",),
 )
 

@@ -56,7 +56,7 @@ def listing(
         seconds = duration(cost.seconds(speed))
         line = (
             f"{job.name:{width}}  {breadth}x{height}  {job.plan.job.optimizer.describe()}  "
-            f"about {seconds}, {cost.memory_mb} MB  {_REMARKS[state]}"
+            f"about {seconds}, {cost.memory_mb} MB {cost.mode}  {_REMARKS[state]}"
         )
         yield line.rstrip()
         if state is not RunState.FINISHED:
@@ -76,19 +76,26 @@ class Summary:
 
     Attributes:
         text: what it is.
-        memory_mb: of its largest job.
+        largest: what the job that needs most memory takes.
     """
 
     text: str
-    memory_mb: int
+    largest: Estimate
 
 
 def summary_of(planned: PlannedBatch) -> Summary:
     """What a file comes to."""
-    memory = max(estimate(job.plan).memory_mb for job in planned.jobs)
+    costs = (estimate(job.plan) for job in planned.jobs)
+    largest = max(costs, key=lambda cost: cost.memory_mb)
     if planned.batch.single:
-        return Summary(plan_text(planned.jobs[0].plan), memory)
-    return Summary(f"{len(planned.jobs)} jobs -> {planned.batch.output}", memory)
+        return Summary(plan_text(planned.jobs[0].plan), largest)
+    return Summary(f"{len(planned.jobs)} jobs -> {planned.batch.output}", largest)
+
+
+def memory_text(cost: Estimate) -> str:
+    """Memory that a job needs, that there is, and how it makes do."""
+    available = "" if cost.available_mb is None else f" of {cost.available_mb} MB available"
+    return f"about {cost.memory_mb} MB{available}, computed {cost.mode}"
 
 
 def plan_text(plan: Plan) -> str:

@@ -62,17 +62,17 @@ class Shelf:
 
         weights = self._weights.get(weights_key(plan))
         style = self._styles.get(style_key(plan))
-        return Reusable(
-            weights.weights if weights is not None else None,
-            style.style if style is not None else None,
-        )
+        kernels = weights.weights if weights is not None else None
+        if style is None:
+            return Reusable(kernels)
+        return replace(style, weights=kernels)
 
     def put(self, plan: Plan, made: Reusable) -> None:
         """Keep what a run used."""
         from nst_graph.pipeline import Reusable
 
         self._weights.put(weights_key(plan), Reusable(weights=made.weights))
-        self._styles.put(style_key(plan), Reusable(style=made.style))
+        self._styles.put(style_key(plan), replace(made, weights=None))
 
 
 def weights_key(plan: Plan) -> Hashable:

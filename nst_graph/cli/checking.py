@@ -19,19 +19,18 @@ def validate(
 ) -> None:
     """Check job files, and the files that they name, without running them."""
     from nst_graph.batch import plan_files
-    from nst_graph.batch.display import summary_of
-    from nst_graph.estimate import machine_memory_mb
+    from nst_graph.batch.display import memory_text, summary_of
 
-    faulty, memory = 0, machine_memory_mb()
+    faulty = 0
     for path, found in zip(jobs, plan_files(jobs, overrides or []), strict=True):
         if isinstance(found, NstGraphError):
             faulty += 1
             print(f"error: {found}", file=sys.stderr)
             continue
         summary = summary_of(found)
-        print(f"{path}: ok ({summary.text}, about {summary.memory_mb} MB)")
-        if memory is not None and summary.memory_mb > memory:
-            print(f"warning: {path}: this machine has {memory} MB", file=sys.stderr)
+        print(f"{path}: ok ({summary.text}, {memory_text(summary.largest)})")
+        if not summary.largest.fits:
+            print(f"warning: {path}: a job would not fit into memory", file=sys.stderr)
     if faulty:
         raise typer.Exit(NstGraphError.exit_code)
 

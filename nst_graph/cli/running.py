@@ -94,12 +94,13 @@ def _run(loaded: LoadedJob, *, overwrite: bool) -> None:
 
 def carry_out(plan: Plan, *, overwrite: bool = False, resume: bool = False) -> None:
     """Run a plan before the eyes of the person at the terminal."""
-    from nst_graph.batch.display import plan_text
+    from nst_graph.batch.display import memory_text, plan_text
+    from nst_graph.estimate import estimate
     from nst_graph.interruption import Interrupted, stop_request
 
     if plan.weights.notice:
         print(f"notice: {plan.weights.notice}", file=sys.stderr)
-    print(plan_text(plan))
+    print(f"{plan_text(plan)}, {memory_text(estimate(plan))}")
     try:
         with stop_request():
             with quiet_import():

@@ -30,7 +30,7 @@ from nst_graph.objective import held_targets, loss_terms
 from nst_graph.optimizers.session_loop import clip_bounds
 from nst_graph.optimizers.update_loop import Updater, update_loop
 from nst_graph.problem import as_floats
-from nst_graph.session import choose_device, make_deterministic
+from nst_graph.session import choose_device, make_deterministic, use_tf32
 from nst_graph.types import FloatArray, OptimizerState, Step
 
 Terms = dict[str, tf.Tensor]
@@ -52,6 +52,7 @@ class EagerEngine(Engine):
     def __init__(self, ingredients: Ingredients, settings: SessionSettings) -> None:
         begin_eager_mode(settings.threads)
         make_deterministic(settings)
+        use_tf32(settings)
         self._place = f"/{choose_device(settings.device).upper()}:0"
         self._objective = ingredients.objective
         self._updater: TapeUpdater | None = None

@@ -17,7 +17,7 @@ from nst_graph.engines.base import Engine, Ingredients
 from nst_graph.optimizers import optimise, session_updater
 from nst_graph.optimizers.update_loop import Updater
 from nst_graph.problem import Problem
-from nst_graph.session import session_config
+from nst_graph.session import check_placement, choose_device, session_config
 from nst_graph.types import FloatArray, OptimizerState, Step
 
 
@@ -33,6 +33,7 @@ class GraphEngine(Engine):
     """
 
     def __init__(self, ingredients: Ingredients, settings: SessionSettings) -> None:
+        self._device = choose_device(settings.device)
         self._problem = Problem(
             ingredients.initial,
             ingredients.weights,
@@ -48,7 +49,15 @@ class GraphEngine(Engine):
     def optimise(
         self, settings: OptimizerSettings, log: LogSettings, state: OptimizerState | None = None
     ) -> Iterator[Step]:
-        return optimise(self._problem, settings, log, state)
+        steps = optimise(self._problem, settings, log, state)
+        return steps if self._device == "cpu" else self._on_device(steps)
+
+    def _on_device(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """The steps; after the first, before it is handed on, the convolutions are looked for."""
+        for number, step in enumerate(steps):
+            if number == 0:
+                check_placement(self._problem.session, self._problem.terms["total"], self._device)
+            yield step
 
     def updater(self, settings: AdamSettings | SgdSettings) -> Updater:
         return session_updater(self._problem, settings)

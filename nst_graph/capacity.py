@@ -1,0 +1,96 @@
+"""Whether a job fits into memory, and how it is computed so that it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from nst_graph.errors import CapacityError
+from nst_graph.estimate import Estimate, estimate, largest_style, memory_mb, modes
+from nst_graph.plan import Plan
+from nst_graph.session import choose_device
+from nst_graph.tiled import TILE_SIZE
+
+
+def decide_memory(
+    plan: Plan, begun: Mapping[str, Any] | None = None
+) -> tuple[Plan, dict[str, Any]]:
+    """The plan with ``session.memory`` and ``tile_size`` as they will be; and what is known of it.
+
+    On a GPU it is not this machine's memory that counts: there the settings stay as they are.
+
+    Args:
+        plan: of one job.
+        begun: what was known when the run was begun that is to be resumed; it goes on as it was
+            computed then, for its last bits depend on that.
+
+    Raises:
+        CapacityError: the job needs more memory than there is; it names the largest size that fits.
+        DeviceError: a GPU is asked for and none is visible.
+    """
+    settings = plan.job.session
+    if choose_device(settings.device) == "gpu":
+        return plan, {"mode": settings.memory, "tile_size": tile_size_of(plan)}
+    if begun is not None:
+        plan = _with_session(plan, memory=begun["mode"], tile_size=begun["tile_size"])
+    cost = estimate(plan)
+    _require_fit(plan, cost)
+    decided = _with_session(plan, memory=cost.mode.memory, tile_size=cost.mode.tile_size)
+    return decided, {
+        "mode": cost.mode.memory,
+        "tile_size": cost.mode.tile_size,
+        "estimated_mb": cost.memory_mb,
+        "available_mb": cost.available_mb,
+    }
+
+
+def tile_size_of(plan: Plan) -> int | None:
+    """Side of the tiles in which a plan is computed; None: as a whole."""
+    settings = plan.job.session
+    return (settings.tile_size or TILE_SIZE) if settings.memory == "tiled" else None
+
+
+def _require_fit(plan: Plan, cost: Estimate) -> None:
+    if cost.fits:
+        return
+    assert cost.available_mb is not None
+    remedies = []
+    if plan.job.session.memory == "full" and plan.job.engine == "graph":
+        tiled = estimate(_with_session(plan, memory="tiled"), cost.available_mb)
+        if tiled.fits:
+            remedies.append(
+                f"use --set session.memory=tiled, which needs about {tiled.memory_mb} MB"
+            )
+    side = _largest_side(plan, cost.available_mb)
+    remedies.append(f"use --set size={side}, the largest that fits" if side else "free some memory")
+    raise CapacityError(
+        f"a picture of {plan.content.shape[1]}x{plan.content.shape[0]} pixels, computed "
+        f"{cost.mode}, needs about {cost.memory_mb} MB, and this machine has "
+        f"{cost.available_mb} MB available",
+        remedy=", or ".join(remedies),
+    )
+
+
+def _largest_side(plan: Plan, available_mb: int) -> int | None:
+    """The longest side of the picture, in its proportions, at which the job would fit."""
+    longest = max(plan.content.shape)
+
+    def fits(side: int) -> bool:
+        content, style = (
+            (max(16, height * side // longest), max(16, width * side // longest))
+            for height, width in (plan.content.shape, largest_style(plan))
+        )
+        sizes = (memory_mb(plan.job, content, style, mode) for mode in modes(plan.job, content))
+        return min(sizes) <= available_mb
+
+    low, high = 15, longest
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low if low >= 16 else None
+
+
+def _with_session(plan: Plan, **settings: Any) -> Plan:
+    session = plan.job.session.model_copy(update=settings)
+    return replace(plan, job=plan.job.model_copy(update={"session": session}))
