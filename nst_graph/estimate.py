@@ -24,6 +24,7 @@ import numpy as np
 from nst_graph.config import Job, LbfgsSettings
 from nst_graph.inspection.facts import layer_facts
 from nst_graph.layers import deepest_of, reach_of
+from nst_graph.machine import available_memory_mb
 from nst_graph.plan import Plan
 from nst_graph.tiles import cut
 
