@@ -1,0 +1,141 @@
+"""Sessions: what the settings become in TensorFlow's own configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
+
+from nst_graph.builders import choose_builder
+from nst_graph.capacity import decide_memory
+from nst_graph.config import SessionSettings
+from nst_graph.errors import DeviceError
+from nst_graph.jobs import make_job
+from nst_graph.pipeline import run
+from nst_graph.plan import make_plan
+from nst_graph.problem import build_step
+from nst_graph.session import check_placement, session_config, use_tf32
+
+pytestmark = pytest.mark.tensorflow
+tf1 = tf.compat.v1
+
+JOB = {
+    "recipe": "coursera",
+    "content": "embedded:landscape",
+    "style": "embedded:painting",
+    "size": 100,
+    "weights": {"source": "random"},
+    "optimizer": {"steps": 2},
+    "content_layers": {"relu2_1": 1.0},
+    "style_layers": {"relu1_1": 0.5, "relu2_2": 0.5},
+}
+
+
+@pytest.fixture
+def tf32() -> Iterator[None]:
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    yield
+    tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "allowed"),
+    [
+        (SessionSettings(), False),
+        (SessionSettings(precision="fast"), True),
+        (SessionSettings(tf32=True), True),
+        (SessionSettings(precision="fast", tf32=False), False),
+    ],
+)
+def test_tf32_is_off_unless_it_is_asked_for(
+    settings: SessionSettings, allowed: bool, tf32: None
+) -> None:
+    tf.config.experimental.enable_tensor_float_32_execution(not allowed)
+    use_tf32(settings)
+    assert tf.config.experimental.tensor_float_32_execution_enabled() is allowed
+    tf.config.experimental.enable_tensor_float_32_execution(not allowed)
+    session_config(settings)
+    assert tf.config.experimental.tensor_float_32_execution_enabled() is allowed
+
+
+def test_mixed_precision_is_a_rewrite_of_the_graph() -> None:
+    on = rewriter_config_pb2.RewriterConfig.ON
+    for wanted in ("none", "bf16"):
+        config = session_config(SessionSettings(device="cpu", mixed_precision=wanted))
+        found = config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16
+        assert (found == on) is (wanted == "bf16")
+
+
+def test_settings_of_a_gpu_are_in_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only GPU there is to see here is a pretended one: nothing is run."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
+    settings = SessionSettings(device="gpu", deterministic=False)
+    config = session_config(settings)
+    assert config.gpu_options.allow_growth
+    assert config.gpu_options.per_process_gpu_memory_fraction == 0
+    assert "GPU" not in config.device_count
+    limited = {"memory_growth": False, "memory_fraction": 0.25}
+    config = session_config(settings.model_copy(update=limited))
+    assert not config.gpu_options.allow_growth
+    assert config.gpu_options.per_process_gpu_memory_fraction == 0.25
+    with pytest.raises(DeviceError, match="CPU only"):
+        session_config(settings.model_copy(update={"mixed_precision": "bf16"}))
+
+
+def test_convolutions_are_looked_for_on_their_device() -> None:
+    with tf.Graph().as_default(), tf1.Session() as session:
+        image = tf.ones([1, 8, 8, 3])
+        features = tf.nn.relu(tf.nn.conv2d(image, tf.random.normal([3, 3, 3, 4]), 1, "SAME"))
+        check_placement(session, features, "cpu")
+        with pytest.raises(DeviceError, match="1 convolutions were not placed on the GPU"):
+            check_placement(session, features, "gpu")
+
+
+def test_the_builder_follows_the_memory_mode() -> None:
+    assert choose_builder(SessionSettings()) is build_step
+    assert choose_builder(SessionSettings(memory="full")) is build_step
+    assert choose_builder(SessionSettings(memory="tiled")) is not build_step
+
+
+def test_a_run_in_tiles_says_so_and_ends_as_the_whole_does(tmp_path: Path) -> None:
+    results = []
+    for session in ({"memory": "full"}, {"memory": "tiled", "tile_size": 64}):
+        job = {**JOB, "output": str(tmp_path / session["memory"]), "session": session}
+        results.append(run(make_plan(make_job(job))))
+    manifests = [
+        json.loads((result.directory / "manifest.json").read_text(encoding="utf-8"))
+        for result in results
+    ]
+    assert [manifest["memory"]["mode"] for manifest in manifests] == ["full", "tiled"]
+    assert manifests[1]["memory"]["tile_size"] == 64
+    assert manifests[1]["memory"]["estimated_mb"] > 900
+    log = (results[1].directory / "run.log").read_text(encoding="utf-8")
+    assert "memory: mode tiled, tile_size 64" in log
+    assert "device: cpu" in log
+    for name, value in results[0].losses.items():
+        assert results[1].losses[name] == pytest.approx(value, rel=1e-4), name
+
+
+def test_a_run_that_is_resumed_is_computed_as_it_was_begun(tmp_path: Path) -> None:
+    plan = make_plan(make_job({**JOB, "output": str(tmp_path)}))
+    decided, facts = decide_memory(plan)
+    assert (decided.job.session.memory, facts["mode"]) == ("full", "full")
+    assert plan.job.session.memory == "auto"
+    resumed, facts = decide_memory(plan, {"mode": "tiled", "tile_size": 64})
+    assert (resumed.job.session.memory, resumed.job.session.tile_size) == ("tiled", 64)
+    assert (facts["mode"], facts["tile_size"]) == ("tiled", 64)
+
+
+def test_styles_of_other_tiles_are_not_shared() -> None:
+    from nst_graph.pipeline import Reusable
+    from nst_graph.types import StyleTarget
+
+    style = {"relu1_1": StyleTarget(np.eye(2, dtype=np.float32), 4)}
+    made = Reusable(style=style, tile_size=512)
+    assert made.style_in(512) is style
+    assert made.style_in(None) is None
