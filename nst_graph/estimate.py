@@ -41,12 +41,12 @@ STYLE_FACTOR = 1.5
 #: gradient.
 REGION_FACTOR = 2.0
 
-#: The same for a window of the graph engine.
-TILE_FACTOR = 3.4
+#: The same as for an engine, for a window of a tile (peaks at tiles of 512 and 1024 pixels).
+TILE_FACTOR = 2.8
 
 #: Arrays of the image's size and type that a job holds beside the activations: the image, where it
 #: started, its gradient, an optimiser's slots, and those on their way in and out.
-IMAGE_ARRAYS = 10
+IMAGE_ARRAYS = 6
 
 #: Content targets: the array, and the variable in the graph.
 TARGET_COPIES = 2
