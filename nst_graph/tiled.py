@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -70,12 +71,28 @@ def build_tiled_step(
     return BuiltStep(terms, gradient, initial_values)
 
 
+class _Styled(NamedTuple):
+    """An activation, or its part in a region, that a Gram matrix is made of.
+
+    Attributes:
+        name: of the Gram matrix.
+        layer: of the activation.
+        target: the style's Gram matrix.
+        guide: of the region, [1, height, width, 1]; None where there is none.
+    """
+
+    name: str
+    layer: str
+    target: tf.Tensor
+    guide: tf.Tensor | None = None
+
+
 @dataclass(frozen=True)
 class _TiledPicture:
     """What the losses of a picture are made of, tile by tile.
 
-    "Sums" are a list: a Gram matrix for each style layer, then a squared error for each content
-    layer.
+    "Sums" are a list: a Gram matrix for each style layer, or for each of its regions, then a
+    squared error for each content layer.
 
     Attributes:
         image: the whole one, [1, height, width, 3].
@@ -91,7 +108,7 @@ class _TiledPicture:
 
     def no_sums(self) -> list[tf.Tensor]:
         """What the sums start from."""
-        grams = [tf.zeros_like(self.targets.grams[name]) for name in self.objective.style_layers]
+        grams = [tf.zeros_like(styled.target) for styled in self._styled()]
         return [*grams, *(tf.zeros([], self.image.dtype) for _ in self.objective.content_layers)]
 
     def add_sums(self, tile: Tile, *so_far: tf.Tensor) -> list[tf.Tensor]:
@@ -125,14 +142,15 @@ class _TiledPicture:
         total variation, count; and its derivatives with respect to the sums."""
         # The sums are given here: what they owe to the image is the second pass.
         sums = [tf.stop_gradient(value) for value in sums]
-        grams = dict(zip(self.objective.style_layers, sums, strict=False))
+        names = [styled.name for styled in self._styled()]
+        grams = dict(zip(names, sums, strict=False))
         errors = dict(zip(self.objective.content_layers, sums[len(grams) :], strict=True))
         divisor = CONTENT_DIVISORS[self.objective.losses.content]
         content = {
             name: error / divisor(self.targets.content[name].shape.as_list())
             for name, error in errors.items()
         }
-        counts = {name: self._positions_of(name) for name in grams}
+        counts = {name: self._positions_of(name) for name in self.objective.style_layers}
         terms = combined_terms(self.image, content, grams, counts, self.targets, self.objective)
         with tf1.name_scope("derivatives"):
             of_image, *of_sums = tf1.gradients(terms["total"], [self.image, *sums])
@@ -150,9 +168,12 @@ class _TiledPicture:
         def owned(layer: str, values: tf.Tensor, tile: Tile) -> tf.Tensor:
             return values[owned_part(tile, stride_of(layer), network.padding)]
 
-        grams = (
-            gram_matrix(owned(name, activations[name], tile)) for name in objective.style_layers
-        )
+        grams = []
+        for styled in self._styled():
+            features = owned(styled.layer, activations[styled.layer], tile)
+            if styled.guide is not None:
+                features *= owned(styled.layer, styled.guide, in_picture(tile))
+            grams.append(gram_matrix(features))
         errors = (
             squared_error(
                 owned(name, activations[name], tile),
@@ -161,6 +182,17 @@ class _TiledPicture:
             for name in objective.content_layers
         )
         return [*grams, *errors]
+
+    def _styled(self) -> list[_Styled]:
+        """What there is a Gram matrix of, named as ``combined_terms`` wants it."""
+        layers, targets = self.objective.style_layers, self.targets
+        if not targets.regions:
+            return [_Styled(name, name, targets.grams[name]) for name in layers]
+        return [
+            _Styled(f"{name}/{region.name}", name, region.grams[name], region.guides[name])
+            for name in layers
+            for region in targets.regions
+        ]
 
     def _positions_of(self, name: str) -> int:
         """Height times width of an activation of the whole picture."""

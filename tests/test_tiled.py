@@ -19,7 +19,7 @@ from nst_graph.problem import Problem, StepBuilder, build_step
 from nst_graph.targets import TargetNetwork, compute_targets
 from nst_graph.tiled import tiled_builder
 from nst_graph.tiles import positions
-from nst_graph.types import FloatArray, StyleTarget, Targets, VggWeights
+from nst_graph.types import FloatArray, Region, StyleTarget, Targets, VggWeights
 
 pytestmark = pytest.mark.tensorflow
 tf1 = tf.compat.v1
@@ -73,13 +73,18 @@ def targets_of(objective: Objective, size: tuple[int, int], weights: VggWeights)
 
 
 def terms_and_gradient(
-    build: StepBuilder, objective: Objective, size: tuple[int, int], image: np.ndarray
+    build: StepBuilder,
+    objective: Objective,
+    size: tuple[int, int],
+    image: np.ndarray,
+    targets: Targets | None = None,
 ) -> tuple[dict[str, float], np.ndarray]:
     """In the dtype of the image: float64 leaves nothing to the order of additions."""
     weights = seeded_weights()
+    targets = targets or targets_of(objective, size, weights)
     with tf.Graph().as_default(), tf1.Session(config=CONFIG) as session:
         fed = tf1.placeholder(image.dtype, image.shape)
-        step = build(fed, weights, targets_of(objective, size, weights), objective)
+        step = build(fed, weights, targets, objective)
         session.run(tf1.global_variables_initializer(), step.initial_values)
         return session.run((dict(step.terms), step.gradient), {fed: image})
 
@@ -129,6 +134,35 @@ def test_the_halo_is_what_is_needed_and_one_step_less_is_wrong(
     _, short = terms_and_gradient(tiled_builder(16), objective, size, image)
     assert relative(enough, gradient) < 1e-11
     assert relative(short, gradient) > 1e-6
+
+
+def test_regions_are_cut_with_the_picture() -> None:
+    objective, size = objective_of("relu3_1", "max", "VALID"), (75, 90)
+    found = targets_of(objective, size, seeded_weights())
+    rng = np.random.default_rng(6)
+    regions = tuple(
+        Region(
+            name,
+            share,
+            {
+                layer: rng.uniform(0, 1, (1, size[0] // stride, size[1] // stride, 1))
+                for layer in objective.style_layers
+                for stride in [stride_of(layer)]
+            },
+            found.style,
+        )
+        for name, share in (("sky", 0.25), ("sea", 0.75))
+    )
+    targets, image = Targets(found.content, {}, regions), image_of(3, size)
+    terms, gradient = terms_and_gradient(build_step, objective, size, image, targets)
+    tiled_terms, tiled_gradient = terms_and_gradient(
+        tiled_builder(32), objective, size, image, targets
+    )
+    assert "style/relu2_1/sea" in terms
+    assert tiled_terms.keys() == terms.keys()
+    for name, value in terms.items():
+        assert tiled_terms[name] == pytest.approx(value, rel=1e-11), name
+    assert relative(tiled_gradient, gradient) < 1e-11
 
 
 def test_in_float32_it_agrees_to_rounding() -> None:
