@@ -8,6 +8,9 @@ from nst_graph.precision import resolve_precision
 from nst_graph.problem import StepBuilder, build_step
 from nst_graph.tiled import TILE_SIZE, tiled_builder
 
+#: Rows of a strip: 64 recompute more of their margins, 256 hold more (docs/memory.md).
+STRIP_ROWS = 128
+
 
 def choose_builder(settings: SessionSettings) -> StepBuilder:
     """The builder for a job's ``session`` settings; memory: auto counts as full.
@@ -18,6 +21,8 @@ def choose_builder(settings: SessionSettings) -> StepBuilder:
     if settings.memory == "tiled":
         return tiled_builder(settings.tile_size or TILE_SIZE)
     precision = resolve_precision(settings)
+    if settings.memory == "low":
+        return fast_step(precision.dtype, STRIP_ROWS)
     if precision.exact:
         return build_step
     return fast_step(precision.dtype)

@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from nst_graph.errors import CapacityError
-from nst_graph.estimate import Estimate, estimate, largest_style, memory_mb, modes
+from nst_graph.estimate import (
+    LOW_TARGET_TILE,
+    Estimate,
+    estimate,
+    largest_style,
+    memory_mb,
+    modes,
+)
 from nst_graph.plan import Plan
 from nst_graph.session import choose_device
 from nst_graph.tiled import TILE_SIZE
@@ -46,9 +53,14 @@ def decide_memory(
 
 
 def tile_size_of(plan: Plan) -> int | None:
-    """Side of the tiles in which a plan is computed; None: as a whole."""
+    """Side of the tiles in which a plan's steps are computed; None: as a whole."""
     settings = plan.job.session
     return (settings.tile_size or TILE_SIZE) if settings.memory == "tiled" else None
+
+
+def target_tile_of(plan: Plan) -> int | None:
+    """Side of the tiles in which its targets are computed; None: as a whole."""
+    return LOW_TARGET_TILE if plan.job.session.memory == "low" else tile_size_of(plan)
 
 
 def _require_fit(plan: Plan, cost: Estimate) -> None:
@@ -56,11 +68,12 @@ def _require_fit(plan: Plan, cost: Estimate) -> None:
         return
     assert cost.available_mb is not None
     remedies = []
-    if plan.job.session.memory == "full" and plan.job.engine == "graph":
-        tiled = estimate(_with_session(plan, memory="tiled"), cost.available_mb)
-        if tiled.fits:
+    if plan.job.session.memory in ("full", "low") and plan.job.engine == "graph":
+        other = estimate(_with_session(plan, memory="auto"), cost.available_mb)
+        if other.fits:
             remedies.append(
-                f"use --set session.memory=tiled, which needs about {tiled.memory_mb} MB"
+                f"use --set session.memory={other.mode.memory}, which needs about "
+                f"{other.memory_mb} MB"
             )
     side = _largest_side(plan, cost.available_mb)
     remedies.append(f"use --set size={side}, the largest that fits" if side else "free some memory")

@@ -406,10 +406,11 @@ class SessionSettings(Section):
         description="fast: a hand-written step, in bfloat16 on a CPU with AMX or AVX512-BF16 and "
         "on a GPU of compute capability 8 or more, elsewhere in float32; engine: graph only",
     )
-    memory: Literal["auto", "full", "tiled"] = Field(
+    memory: Literal["auto", "full", "low", "tiled"] = Field(
         "auto",
-        description="full: all activations at once; tiled: those of one tile, at the cost of a "
-        "second forward pass, engine: graph only; auto: full if it fits",
+        description="full: all activations at once; low: blocks 1 and 2 in strips, computed twice, "
+        "by the hand-written step; tiled: one tile at once, with a second forward pass; auto: the "
+        "first of these that fits; low and tiled: engine: graph only",
     )
     tile_size: Annotated[int, Field(ge=64, le=8192, multiple_of=16)] | None = Field(
         None,
@@ -430,6 +431,14 @@ class SessionSettings(Section):
     memory_fraction: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="most of a GPU's memory that is taken, above 0, to 1; null: no limit"
     )
+
+
+#: What only the graph engine can do.
+_OF_THE_GRAPH = {
+    "precision": ("fast",),
+    "memory": ("low", "tiled"),
+    "mixed_precision": ("bf16",),
+}
 
 
 class Job(Section):
@@ -496,32 +505,41 @@ class Job(Section):
 
     @field_validator("session")
     @classmethod
-    def _by_hand(cls, session: SessionSettings, info: ValidationInfo) -> SessionSettings:
-        if session.precision == "fast" and info.data.get("engine", "graph") != "graph":
-            raise ValueError("precision: fast is for engine: graph; set that, or leave it out")
-        styles = info.data.get("style")
-        masked = isinstance(styles, tuple) and any(style.mask for style in styles)
-        if session.precision == "fast" and masked:
-            raise ValueError("precision: fast has no masks; set exact, or leave them out")
+    def _of_the_graph(cls, session: SessionSettings, info: ValidationInfo) -> SessionSettings:
+        if info.data.get("engine", "graph") == "graph":
+            return session
+        for key, values in _OF_THE_GRAPH.items():
+            if getattr(session, key) in values:
+                raise ValueError(
+                    f"{key}: {getattr(session, key)} is for engine: graph; set that, or leave it "
+                    "out"
+                )
         return session
 
     @field_validator("session")
     @classmethod
-    def _of_the_graph(cls, session: SessionSettings, info: ValidationInfo) -> SessionSettings:
-        if info.data.get("engine", "graph") != "graph":
-            for key, value in (("memory", "tiled"), ("mixed_precision", "bf16")):
-                if getattr(session, key) == value:
-                    raise ValueError(
-                        f"{key}: {value} is for engine: graph; set that, or leave it out"
-                    )
+    def _computed_in_one_way(
+        cls, session: SessionSettings, info: ValidationInfo
+    ) -> SessionSettings:
+        by_hand = next(
+            (
+                f"{key}: {value}"
+                for key, value in (("precision", "fast"), ("memory", "low"))
+                if getattr(session, key) == value
+            ),
+            None,
+        )
+        styles = info.data.get("style")
+        if by_hand and isinstance(styles, tuple) and any(style.mask for style in styles):
+            raise ValueError(f"{by_hand} has no masks; leave it out, or them")
+        if by_hand and session.mixed_precision != "none":
+            raise ValueError(f"{by_hand} chooses its own types; leave mixed_precision out")
         if session.precision == "fast" and session.memory == "tiled":
+            raise ValueError("tiles are of precision: exact; set that, or memory: low")
+        if session.tile_size is not None and session.memory in ("full", "low"):
             raise ValueError(
-                "tiles are computed with precision: exact; set that, or leave memory out"
+                f"memory: {session.memory} has no tiles; leave tile_size out, or set memory: tiled"
             )
-        if session.precision == "fast" and session.mixed_precision != "none":
-            raise ValueError("precision: fast chooses its own types; leave mixed_precision out")
-        if session.tile_size is not None and session.memory == "full":
-            raise ValueError("memory: full has no tiles; leave tile_size out, or set memory: tiled")
         return session
 
     @property

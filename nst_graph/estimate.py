@@ -34,6 +34,9 @@ BASE_MB = 900
 #: Peak beyond the base, in sizes of all activations of the image, by engine.
 ENGINE_FACTORS = {"graph": 3.4, "function": 4.7, "eager": 5.9}
 
+#: The same for the hand-written step of the graph engine: as a whole, and with strips.
+FAST_FACTOR, LOW_FACTOR = 1.2, 0.55
+
 #: The same for the style picture, which goes forward only.
 STYLE_FACTOR = 1.5
 
@@ -54,8 +57,14 @@ TARGET_COPIES = 2
 #: Sides of tiles to choose from, in pixels: the larger, the less of them is halo.
 TILE_SIDES = (1024, 512, 256)
 
+#: The same where a job's steps are in strips and only its targets in tiles.
+LOW_TARGET_TILE = 256
+
 #: Passes through the network of a step, and of a step in tiles, which goes forward twice.
 PASSES, TILED_PASSES = 2, 3
+
+#: Work of a step in strips by that of a whole one: a third of it lies in blocks 1 and 2.
+LOW_WORK = 1.2
 
 #: Share of the matrix product's speed that convolutions and their gradients reach.
 CONVOLUTION_SHARE = 0.6
@@ -73,15 +82,18 @@ class Mode:
     """How a step is computed, as far as its memory goes.
 
     Attributes:
-        memory: "full": all activations at once; "tiled": those of one window.
+        memory: "full": all activations at once; "low": blocks 1 and 2 in strips; "tiled": those of
+            one window.
         tile_size: side of a tile in pixels; None where there are none.
     """
 
-    memory: Literal["full", "tiled"]
+    memory: Literal["full", "low", "tiled"]
     tile_size: int | None = None
 
     def __str__(self) -> str:
-        return "as a whole" if self.tile_size is None else f"in tiles of {self.tile_size} pixels"
+        if self.tile_size is not None:
+            return f"in tiles of {self.tile_size} pixels"
+        return "as a whole" if self.memory == "full" else "in strips"
 
 
 @dataclass(frozen=True)
@@ -134,10 +146,14 @@ def largest_style(plan: Plan) -> Shape:
 
 def modes(job: Job, shape: Shape) -> Iterator[Mode]:
     """What the job's settings allow for a content picture of that shape, the fastest first."""
-    wanted, side = job.session.memory, job.session.tile_size
-    if wanted != "tiled":
+    wanted, side, graph = job.session.memory, job.session.tile_size, job.engine == "graph"
+    if wanted in ("full", "auto"):
         yield Mode("full")
-    if wanted == "tiled" or (wanted == "auto" and job.engine == "graph"):
+    by_hand = graph and not job.regions and job.session.mixed_precision == "none"
+    if wanted == "low" or (wanted == "auto" and by_hand):
+        yield Mode("low")
+    exact = job.session.precision == "exact"
+    if wanted == "tiled" or (wanted == "auto" and graph and exact):
         sides = TILE_SIDES if side is None else (side,)
         smaller = [side for side in sides if side < max(shape)]
         yield from (Mode("tiled", side) for side in smaller or sides[-1:])
@@ -150,9 +166,15 @@ def memory_mb(job: Job, content: Shape, style: Shape, mode: Mode) -> int:
     if isinstance(job.optimizer, LbfgsSettings):
         # SciPy's: two vectors for each pair remembered and some fifteen more, in float64.
         optimizer = 8 * values * (2 * job.optimizer.memory + 15)
-    if mode.tile_size is None:
-        step = ENGINE_FACTORS[job.engine] * _activations(job, content) + _guided(job, content)
-        return _in_mb(max(step + optimizer, STYLE_FACTOR * _activations(job, style)))
+    if mode.memory == "full":
+        fast = job.session.precision == "fast"
+        factor = FAST_FACTOR if fast else ENGINE_FACTORS[job.engine]
+        step = factor * _activations(job, content) + _guided(job, content)
+        largest = max(_activations(job, content), _activations(job, style))
+        return _in_mb(max(step + optimizer, STYLE_FACTOR * largest))
+    if mode.memory == "low":
+        return _in_mb(LOW_FACTOR * _activations(job, content) + optimizer)
+    assert mode.tile_size is not None
     named = [layer for layer in layer_facts(job, *content) if layer.content is not None]
     whole = IMAGE_ARRAYS * 4 * values + TARGET_COPIES * sum(layer.memory_bytes for layer in named)
     window = max(
@@ -192,7 +214,8 @@ def _operations(job: Job, shape: Shape, mode: Mode) -> float:
         return sum(layer.step_flops for layer in layer_facts(job, *shape))
 
     if mode.tile_size is None:
-        return of_step(shape) * job.optimizer.budget
+        work = LOW_WORK if mode.memory == "low" else 1.0
+        return work * of_step(shape) * job.optimizer.budget
     windows = sum(map(of_step, _windows(job, shape, mode.tile_size)))
     return TILED_PASSES / PASSES * windows * job.optimizer.budget
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from nst_graph.animation import write_animation
 from nst_graph.artifacts import RunDirectory, check_output
-from nst_graph.capacity import decide_memory, tile_size_of
+from nst_graph.capacity import decide_memory, target_tile_of
 from nst_graph.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -183,7 +183,7 @@ def _run(
             directory.note(notice)
         directory.note(f"device: {device_text(job.session)}")
         directory.note("memory: " + ", ".join(f"{name} {value}" for name, value in memory.items()))
-        style = reuse.style_in(tile_size_of(decided))
+        style = reuse.style_in(target_tile_of(decided))
         ingredients = ingredients_of(decided, pictures, weights, config, style)
         clock.lap("compute targets")
         show = partial(written_pixels, job, pictures.content.pixels)
@@ -199,7 +199,7 @@ def _run(
             steps = engine.optimise(job.optimizer, job.log, state)
             _follow(steps, (watch_events, watch), recorder, stop)
             style = replace(ingredients.targets, content={})
-            made = Reusable(weights, style, tile_size_of(decided))
+            made = Reusable(weights, style, target_tile_of(decided))
             result = replace(recorder.finish(), reusable=made)
     if job.log.animation != "none":
         write_animation(directory.path, job.log.animation)
@@ -310,7 +310,7 @@ def precompute_targets(
             job.content_layers,
             job.style_layers,
             config,
-            tile_size_of(plan),
+            target_tile_of(plan),
         )
 
     with CachedTargets(open_network, _what_decides_targets(plan, weights)) as network:
@@ -346,7 +346,7 @@ def _what_decides_targets(plan: Plan, weights: VggWeights) -> dict[str, Any]:
         "network": job.network.model_dump(mode="json"),
         "content_layers": sorted(job.content_layers),
         "style_layers": sorted(job.style_layers),
-        "tile_size": tile_size_of(plan),
+        "tile_size": target_tile_of(plan),
         "tensorflow": machine["tensorflow"],
         "onednn": machine["onednn"],
         "threads": machine["threads"],

@@ -33,15 +33,15 @@ def plan_of(picture: Path, *overrides: str) -> Plan:
     return make_plan(make_job({**job, "weights": {"source": "random"}}, overrides))
 
 
-def test_auto_takes_the_whole_while_it_fits_then_ever_smaller_tiles(small_picture: Path) -> None:
+def test_auto_takes_what_fits_and_costs_least(small_picture: Path) -> None:
     plan = plan_of(small_picture, "size=2048")
     full = estimate(plan, 10**6)
     assert full.mode == Mode("full")
     assert full.memory_mb > 10_000
     needed = [full]
-    for side in TILE_SIDES:
+    for mode in (Mode("low"), *(Mode("tiled", side) for side in TILE_SIDES)):
         needed.append(estimate(plan, needed[-1].memory_mb - 1))
-        assert needed[-1].mode == Mode("tiled", side)
+        assert needed[-1].mode == mode
         assert needed[-1].fits
         assert needed[-1].memory_mb < needed[-2].memory_mb
         assert needed[-1].operations > needed[-2].operations
@@ -71,10 +71,13 @@ def test_lbfgs_needs_memory_for_its_own_vectors(small_picture: Path) -> None:
         (["engine=eager", "session.memory=tiled"], ["memory: tiled", "engine: graph"]),
         (["engine=function", "session.mixed_precision=bf16"], ["mixed_precision", "engine: graph"]),
         (["session.memory=full", "session.tile_size=512"], ["no tiles"]),
+        (["session.memory=low", "session.tile_size=512"], ["memory: low has no tiles"]),
+        (["session.memory=low", "engine=eager"], ["memory: low", "engine: graph"]),
+        (["session.memory=low", "session.mixed_precision=bf16"], ["mixed_precision"]),
         (["session.precision=fast", "session.memory=tiled"], ["precision: exact"]),
         (["session.precision=fast", "session.mixed_precision=bf16"], ["mixed_precision"]),
         (["session.tile_size=100"], ["session.tile_size", "multiple of 16"]),
-        (["session.memory=most"], ["session.memory", "auto, full, tiled"]),
+        (["session.memory=most"], ["session.memory", "auto, full, low, tiled"]),
         (["session.memory_fraction=0"], ["session.memory_fraction", "greater than 0"]),
     ],
 )
