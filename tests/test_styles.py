@@ -240,7 +240,7 @@ def test_inspection_and_estimate_count_the_regions() -> None:
         style=[{"picture": "embedded:painting", "mask": "left.png"}, "embedded:landscape"]
     )
     grams = [
-        next(scope.run for scope in inspect_job(plan).scopes if scope.name == "gram_matrices")
+        next(scope.run for scope in inspect_job(plan).scopes if scope.scope == "gram_matrices")
         for plan in (plain, masked)
     ]
     assert grams[1] >= 2 * grams[0]

@@ -10,6 +10,9 @@ from typing import Any
 from nst_graph.errors import ConfigError
 from nst_graph.jobs import DISCRIMINATORS, make_job
 
+#: What some kinds of a section cannot do without; where it is null, it is not needed.
+_NEEDED = ("picture", "run")
+
 #: Every job has its own.
 _OWN = ("recipe", "content", "style", "output")
 
@@ -54,7 +57,7 @@ def _defaults_of(job: Mapping[str, Any]) -> dict[str, Any]:
         "output": "any",
     }
     chosen = {
-        section: {key: job[section][key]}
+        section: {name: job[section][name] for name in (key, *_NEEDED) if name in job[section]}
         for section, key in DISCRIMINATORS.items()
         if isinstance(job.get(section), dict) and key in job[section]
     }
