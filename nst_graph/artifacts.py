@@ -127,9 +127,12 @@ class RunDirectory:
     def add_metrics(self, step: Step, seconds: float) -> None:
         """Add a row to the metrics: iteration, updates made when the losses were read, losses.
 
-        For L-BFGS also the evaluations made so far, and how the segment ended.
+        For L-BFGS also the evaluations made so far, and how the segment ended. For a run of several
+        sizes these and the stage, from 1.
         """
         row: dict[str, Any] = {"iteration": step.iteration, "updates": step.losses_at}
+        if step.stage is not None:
+            row = {"stage": step.stage, **row}
         if step.evaluations is not None:
             row |= {"evaluations": step.evaluations, "status": step.status or ""}
         row |= {"seconds": round(seconds, 3), **step.losses}

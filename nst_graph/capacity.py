@@ -25,6 +25,8 @@ def decide_memory(
 ) -> tuple[Plan, dict[str, Any]]:
     """The plan with ``session.memory`` and ``tile_size`` as they will be; and what is known of it.
 
+    Of several sizes each is decided for itself; the facts of the smaller ones are in "coarser".
+
     On a GPU it is not this machine's memory that counts: there the settings stay as they are.
 
     Args:
@@ -36,6 +38,19 @@ def decide_memory(
         CapacityError: the job needs more memory than there is; it names the largest size that fits.
         DeviceError: a GPU is asked for and none is visible.
     """
+    last, facts = _decide_one_size(plan.stages[-1], begun)
+    coarser = [
+        _decide_one_size(stage, None if begun is None else begun["coarser"][index])
+        for index, stage in enumerate(plan.coarser)
+    ]
+    decided = replace(plan, job=plan.job.model_copy(update={"session": last.job.session}))
+    if coarser:
+        decided = replace(decided, coarser=tuple(stage for stage, _ in coarser))
+        facts["coarser"] = [known for _, known in coarser]
+    return decided, facts
+
+
+def _decide_one_size(plan: Plan, begun: Mapping[str, Any] | None) -> tuple[Plan, dict[str, Any]]:
     settings = plan.job.session
     if choose_device(settings.device) == "gpu":
         return plan, {"mode": settings.memory, "tile_size": tile_size_of(plan)}

@@ -11,7 +11,7 @@ import json
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from nst_graph.config import CheckpointSettings, Job, Section
 from nst_graph.errors import OutputError
 from nst_graph.files import replace_file
-from nst_graph.types import BestImage, OptimizerState, Step
+from nst_graph.types import BestImage, OptimizerState, StageStart, Step
 
 CHECKPOINT = "checkpoint.npz"
 
@@ -69,6 +69,13 @@ class _Best(Section):
     loss: float
 
 
+class _Stage(Section):
+    index: int = 0
+    iteration: int = 0
+    updates: int = 0
+    evaluations: int = 0
+
+
 class _Header(Section):
     """The JSON part of the file. Another layout is another number of ``format``."""
 
@@ -79,6 +86,7 @@ class _Header(Section):
     evaluations: int | None
     segments: int
     best: _Best | None
+    stage: _Stage
     steps: int
     losses: dict[str, float]
     segments_by_status: dict[str, int]
@@ -145,6 +153,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
         evaluations=state.evaluations,
         segments=state.segments,
         best=None if best is None else _Best(iteration=best.iteration, loss=best.loss),
+        stage=_Stage(**asdict(state.stage)),
         steps=progress.steps,
         losses=dict(progress.losses),
         segments_by_status=dict(progress.segments),
@@ -185,6 +194,7 @@ def load_checkpoint(directory: Path) -> Checkpoint:
             header.evaluations,
             header.segments,
             None if best is None else BestImage(best.iteration, best.loss, arrays[_BEST]),
+            StageStart(**header.stage.model_dump()),
         )
     except _DAMAGE as fault:
         raise OutputError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -31,6 +32,9 @@ from nst_graph.types import ChannelOrder
 SMALLEST_SIDE = 16
 
 LARGEST_SIDE = 65_536
+
+#: Of a job that works from coarse to fine.
+MOST_STAGES = 16
 
 
 _SIZE_FORMS = (
@@ -328,6 +332,45 @@ def optimizer_settings(name: str) -> type[AdamSettings | SgdSettings | LbfgsSett
     return _OPTIMIZER_SETTINGS.get(name)
 
 
+class StageSettings(Section):
+    """One of the sizes of a job that works from coarse to fine."""
+
+    size: Size = Field(description="as `size` of the job")
+    optimizer: AdamSettings | SgdSettings | LbfgsSettings | None = Field(
+        None,
+        discriminator="name",
+        description="of this stage, complete in itself; null: the job's",
+    )
+
+
+def _as_stage(value: Any) -> Any:
+    """A size alone stands for a stage of that size."""
+    if isinstance(value, (Mapping, StageSettings)):
+        return value
+    return {"size": value}
+
+
+def _check_stages(value: Any) -> Any:
+    if value is None or isinstance(value, tuple):
+        return value
+    if not isinstance(value, list) or not 1 <= len(value) <= MOST_STAGES:
+        raise ValueError(f"sizes are a list of 1 to {MOST_STAGES}, such as [128, 256, 512]")
+    return tuple(value)
+
+
+Stage = Annotated[
+    StageSettings, BeforeValidator(_as_stage, json_schema_input_type=Size | StageSettings)
+]
+Stages = Annotated[
+    tuple[Stage, ...] | None,
+    BeforeValidator(
+        _check_stages,
+        json_schema_input_type=Annotated[list[Stage], Field(min_length=1, max_length=MOST_STAGES)]
+        | None,
+    ),
+]
+
+
 class LogSettings(Section):
     """How often losses are read and pictures are saved."""
 
@@ -457,10 +500,16 @@ class Job(Section):
         description="longest side, [height, width], or [height, null]: width in proportion, "
         "rounded down; null keeps the picture's own",
     )
+    sizes: Stages = Field(
+        None,
+        description="in place of `size`: sizes from coarse to fine, each a size or {size, "
+        "optimizer}; the result of one is the start of the next, the last is the result's",
+    )
     style_size: StyleSize | None = Field(
         None,
         description="same for the style, or content: exactly the content's; null: the content's "
-        "longest side if `size` is given, in the style's own proportions",
+        "longest side if `size` is given, in the style's own proportions; with `sizes` it is that "
+        "of the last, and smaller in proportion before",
     )
     style_scale: Annotated[float, Field(gt=0, le=100)] = Field(
         1.0,
@@ -483,6 +532,15 @@ class Job(Section):
     color: ColorSettings = ColorSettings()
     picture: PictureSettings = PictureSettings()
     session: SessionSettings = SessionSettings()
+
+    @field_validator("sizes")
+    @classmethod
+    def _one_or_several(
+        cls, sizes: tuple[StageSettings, ...] | None, info: ValidationInfo
+    ) -> tuple[StageSettings, ...] | None:
+        if sizes is not None and info.data.get("size") is not None:
+            raise ValueError("`size` and `sizes` exclude each other; remove one, or make it null")
+        return sizes
 
     @field_validator("content_layers", "style_layers")
     @classmethod
@@ -558,6 +616,25 @@ class Job(Section):
         settings = self.model_dump(mode="json", exclude={"output", "checkpoint"})
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def stages(self) -> tuple[Job, ...]:
+        """Jobs of one size each, from coarse to fine: this one, where it has no ``sizes``.
+
+        Their ``style_size`` is still that of the last.
+        """
+        if self.sizes is None:
+            return (self,)
+        return tuple(
+            self.model_copy(
+                update={
+                    "size": stage.size,
+                    "sizes": None,
+                    "optimizer": stage.optimizer or self.optimizer,
+                }
+            )
+            for stage in self.sizes
+        )
 
     @property
     def output_directory(self) -> Path:

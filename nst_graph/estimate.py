@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
@@ -122,15 +122,24 @@ class Estimate:
 
 
 def estimate(plan: Plan, available_mb: int | None = None) -> Estimate:
-    """Memory and operations of a plan.
+    """Memory and operations of a plan: of several sizes, the largest and the sum.
 
     Args:
         plan: of one job.
         available_mb: memory that it can have; None: what this machine has left now.
     """
-    job, shapes = plan.job, (plan.content.shape, largest_style(plan))
     if available_mb is None:
         available_mb = available_memory_mb()
+    stages = [_of_one_size(stage, available_mb) for stage in plan.stages]
+    return replace(
+        stages[-1],
+        memory_mb=max(stage.memory_mb for stage in stages),
+        operations=sum(stage.operations for stage in stages),
+    )
+
+
+def _of_one_size(plan: Plan, available_mb: int | None) -> Estimate:
+    job, shapes = plan.job, (plan.content.shape, largest_style(plan))
     choices = {mode: memory_mb(job, *shapes, mode) for mode in modes(job, plan.content.shape)}
     fitting = (
         mode for mode, size in choices.items() if available_mb is None or size <= available_mb

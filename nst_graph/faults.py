@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -32,7 +32,7 @@ class Fault:
         self._item = item
         self._merged = merged
         self._value = item.get("input")
-        path = _without_tag(tuple(item["loc"]))
+        path = _without_tags(tuple(item["loc"]))
         if item["type"] in _NO_SUCH_KIND:
             key = item["ctx"]["discriminator"].strip("'")
             path, self._value = (*path, key), value_at(self._value, key)
@@ -65,7 +65,7 @@ class Fault:
         if self._item["type"] == "literal_error":
             expected: str = self._item["ctx"]["expected"]
             return expected.replace(" or ", ", ").replace("'", "").split(", ")
-        kinds = _sections(Job.model_fields[str(self.path[0])])
+        kinds = _sections(Job.model_fields[str(self.path[-2])])
         return [str(_tag(kind, str(self.path[-1]))) for kind in kinds]
 
     def _description(self) -> str:
@@ -89,12 +89,19 @@ def short_repr(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _without_tag(path: KeyPath) -> KeyPath:
-    """pydantic's path less the tag that follows a section of several kinds."""
-    field = Job.model_fields.get(str(path[0])) if path else None
-    if field is None or field.discriminator is None:
-        return path
-    return (path[0], *path[2:])
+def _without_tags(path: KeyPath) -> KeyPath:
+    """pydantic's path less the tags that follow sections of several kinds."""
+    return tuple(
+        key for before, key in zip((None, *path), path, strict=False) if not _is_tag(before, key)
+    )
+
+
+def _is_tag(before: str | int | None, key: str | int) -> bool:
+    field = Job.model_fields.get(str(before))
+    name = field.discriminator if field is not None else None
+    if field is None or not isinstance(name, str):
+        return False
+    return key in {_tag(section, name) for section in _sections(field)}
 
 
 def _in_job(path: KeyPath, merged: Any) -> KeyPath:
@@ -103,8 +110,6 @@ def _in_job(path: KeyPath, merged: Any) -> KeyPath:
     for index, key in enumerate(path):
         if (isinstance(merged, Mapping) and key in merged) or _is_item(key, merged):
             merged = merged[key]
-        elif isinstance(merged, Sequence) and not isinstance(merged, str):
-            merged = None
         elif index + 1 < len(path) or merged is None:
             continue
         kept.append(key)

@@ -14,7 +14,7 @@ from nst_graph.config import Job, optimizer_settings
 from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.faults import Fault, value_at
 from nst_graph.jobfile import is_batch, parse_overrides, read_source
-from nst_graph.layering import LOG_INTERVALS, REPLACED_WHOLE, JobSource, Layer
+from nst_graph.layering import LOG_INTERVALS, REPLACED_WHOLE, JobSource, Layer, without_rivals
 from nst_graph.recipes import RECIPES, Recipe, find_recipe
 from nst_graph.yamlfile import Document
 
@@ -160,7 +160,7 @@ def _rest(
 def _merge(recipe: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's settings under the given ones. Sections merge key by key."""
     recipe = {**recipe, "log": _log_for(value_at(given.get("optimizer"), "name"), recipe)}
-    merged = dict(recipe)
+    merged = without_rivals(recipe, given)
     for key, value in given.items():
         base = recipe.get(key)
         if isinstance(value, Mapping) and isinstance(base, dict) and key not in REPLACED_WHOLE:

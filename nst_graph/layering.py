@@ -108,6 +108,7 @@ class JobSource:
             lambda below, layer: _overlay(below, layer.settings, recipe), self.layers, empty
         )
         kept = _without_replaced(layers, recipe, self._optimizer_chosen_by_changes())
+        kept = without_rivals(kept, {change.path[0]: change.value for change in self.changes})
         return changed(kept, self.changes)
 
     def top_level(self, key: str) -> tuple[Any, Layer | Change | None]:
@@ -162,7 +163,7 @@ def _overlay(
 ) -> dict[str, Any]:
     """Sections merge key by key; all else is replaced."""
     chosen = value_at(value_at(above, "optimizer"), "name")
-    merged = dict(_without_replaced(below, recipe, chosen))
+    merged = without_rivals(_without_replaced(below, recipe, chosen), above)
     for key, value in above.items():
         under = merged.get(key)
         if isinstance(value, Mapping) and isinstance(under, Mapping) and key not in REPLACED_WHOLE:
@@ -170,6 +171,16 @@ def _overlay(
         else:
             merged[key] = value
     return merged
+
+
+def without_rivals(below: Mapping[str, Any], above: Mapping[Any, Any]) -> dict[str, Any]:
+    """``below`` less the `size` in whose place `sizes` stands above it, and the other way round."""
+    rivals = {
+        rival
+        for key, rival in (("size", "sizes"), ("sizes", "size"))
+        if above.get(key) is not None and rival not in above
+    }
+    return {key: value for key, value in below.items() if key not in rivals}
 
 
 def _without_replaced(

@@ -8,8 +8,8 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -30,9 +30,9 @@ from nst_graph.checkpoint import (
 )
 from nst_graph.colors import with_chrominance_of
 from nst_graph.config import Job
-from nst_graph.engines import Ingredients, open_engine
+from nst_graph.engines import Engine, Ingredients, open_engine
 from nst_graph.errors import DivergedError, OutputError
-from nst_graph.images import Picture, profile_name
+from nst_graph.images import Picture, profile_name, resize
 from nst_graph.interruption import Interrupted, StopRequest, stop_request
 from nst_graph.jobs import to_yaml
 from nst_graph.machine import cpu_model
@@ -43,10 +43,20 @@ from nst_graph.precision import resolve_precision
 from nst_graph.preprocess import Pixels, initial_image, to_network, to_pixels
 from nst_graph.regions import blended, guides, region_names
 from nst_graph.session import device_text, environment, session_config
+from nst_graph.stages import resized, steps_of_stage
 from nst_graph.target_cache import CachedTargets
 from nst_graph.targets import TargetNetwork
 from nst_graph.tensorboard import event_watcher
-from nst_graph.types import FloatArray, Region, Step, StyleTarget, Targets, VggWeights
+from nst_graph.types import (
+    FloatArray,
+    OptimizerState,
+    Region,
+    StageStart,
+    Step,
+    StyleTarget,
+    Targets,
+    VggWeights,
+)
 from nst_graph.weights import load
 
 _LOG = logging.getLogger(__name__)
@@ -168,7 +178,6 @@ def _run(
     overwrite: bool,
 ) -> RunResult:
     job, clock = plan.job, Stopwatch(checkpoint.progress.timings if checkpoint else {})
-    config = session_config(job.session)
     decided, memory = decide_memory(plan, checkpoint.facts.get("memory") if checkpoint else None)
     pictures = read_pictures(plan)
     clock.lap("read pictures")
@@ -183,27 +192,101 @@ def _run(
             directory.note(notice)
         directory.note(f"device: {device_text(job.session)}")
         directory.note("memory: " + ", ".join(f"{name} {value}" for name, value in memory.items()))
-        style = reuse.style_in(target_tile_of(decided))
-        ingredients = ingredients_of(decided, pictures, weights, config, style)
-        clock.lap("compute targets")
+        stages = _Stages(decided, pictures, replace(reuse, weights=weights), directory, clock)
+        saver = Saver(directory.path, job.checkpoint, facts)
+        progress = checkpoint.progress if checkpoint else Progress()
+        recorder = _Recorder(plan, directory, pictures, clock, saver, progress)
         show = partial(written_pixels, job, pictures.content.pixels)
         with (
-            open_engine(job.engine, ingredients, decided.job.session) as engine,
-            event_watcher(directory.path, job, lambda: engine.graph, show) as watch_events,
+            closing(stages.steps(checkpoint.state if checkpoint else None)) as steps,
+            event_watcher(directory.path, job, lambda: stages.graph, show) as watch_events,
         ):
-            clock.lap("build")
-            saver = Saver(directory.path, job.checkpoint, facts)
-            progress = checkpoint.progress if checkpoint else Progress()
-            recorder = _Recorder(plan, directory, pictures, clock, saver, progress)
-            state = checkpoint.state if checkpoint else None
-            steps = engine.optimise(job.optimizer, job.log, state)
             _follow(steps, (watch_events, watch), recorder, stop)
-            style = replace(ingredients.targets, content={})
-            made = Reusable(weights, style, target_tile_of(decided))
-            result = replace(recorder.finish(), reusable=made)
+        result = replace(recorder.finish(), reusable=stages.reusable)
     if job.log.animation != "none":
         write_animation(directory.path, job.log.animation)
     return result
+
+
+class _Stages:
+    """The stages of a plan, one after another, as one stream of Steps.
+
+    Args:
+        plan: of the run.
+        pictures: of the last stage.
+        reuse: weights; style targets of the last stage, where they are there already.
+        directory: its log tells of each stage.
+        clock: of the run.
+
+    Attributes:
+        reusable: weights, and style targets of the last stage once it has begun.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        pictures: Pictures,
+        reuse: Reusable,
+        directory: RunDirectory,
+        clock: Stopwatch,
+    ) -> None:
+        self._plan = plan
+        self._finest = pictures
+        self.reusable = reuse
+        self._directory = directory
+        self._clock = clock
+        self._engine: Engine | None = None
+
+    @property
+    def graph(self) -> Any:
+        """The graph that the steps run; None where there is none."""
+        return None if self._engine is None else self._engine.graph
+
+    def steps(self, state: OptimizerState | None) -> Generator[Step, None, None]:
+        """Steps from a state on; None: from the beginning."""
+        job, stages = self._plan.job, self._plan.stages
+        for index in range(state.stage.index if state else 0, len(stages)):
+            stage, last = stages[index], index + 1 == len(stages)
+            ingredients = self._ingredients(stage, state, last=last)
+            with open_engine(job.engine, ingredients, stage.job.session) as self._engine:
+                self._clock.lap("build")
+                if len(stages) == 1:
+                    yield from self._engine.optimise(job.optimizer, job.log, state)
+                    return
+                for step in self._steps_of(stage, self._engine, state, last=last):
+                    yield step
+                if not last:
+                    assert step.fetch_state is not None
+                    state = step.fetch_state()
+
+    def _steps_of(
+        self, stage: Plan, engine: Engine, state: OptimizerState | None, *, last: bool
+    ) -> Iterator[Step]:
+        """Steps of one stage of several."""
+        start = state.stage if state else StageStart(iteration=stage.job.log.first_iteration)
+        height, width = stage.content.shape
+        work = stage.job.optimizer.describe()
+        self._directory.note(f"stage {start.index + 1}: {width}x{height}, {work}")
+        log = stage.job.log.model_copy(update={"first_iteration": start.iteration})
+        going = None if state is None or state.begins else state
+        steps = engine.optimise(stage.job.optimizer, log, going)
+        return steps_of_stage(steps, start, last=last)
+
+    def _ingredients(self, stage: Plan, state: OptimizerState | None, *, last: bool) -> Ingredients:
+        weights, tile_size = self.reusable.weights, target_tile_of(stage)
+        assert weights is not None
+        pictures = self._finest if last else read_pictures(stage)
+        style = self.reusable.style_in(tile_size) if last else None
+        config = session_config(stage.job.session)
+        ingredients = ingredients_of(stage, pictures, weights, config, style)
+        if state is not None and state.begins:
+            image = resized(state.variables["image"], *stage.content.shape)
+            ingredients = replace(ingredients, initial=image)
+        if last:
+            targets = replace(ingredients.targets, content={})
+            self.reusable = Reusable(weights, targets, tile_size)
+        self._clock.lap("compute targets")
+        return ingredients
 
 
 def _open_directory(
@@ -491,11 +574,14 @@ def written_pixels(job: Job, content: Pixels, image: FloatArray) -> Pixels:
 
     Args:
         job: says how pixels are rounded, and what they take from the image.
-        content: uint8 [height, width, 3].
-        image: network space, float32 [1, height, width, 3], of the same size.
+        content: uint8 [height, width, 3], of the result's size.
+        image: network space, float32 [1, height, width, 3]; smaller in an early stage.
     """
     pixels = to_pixels(image, job.network.channel_order, job.picture.rounding)
-    return pixels if job.color.transfer == "all" else with_chrominance_of(content, pixels)
+    if job.color.transfer == "all":
+        return pixels
+    height, width, _ = pixels.shape
+    return with_chrominance_of(resize(content, (height, width), job.resize_method), pixels)
 
 
 def _facts(plan: Plan, pictures: Pictures, weights: VggWeights) -> dict[str, Any]:
@@ -504,6 +590,7 @@ def _facts(plan: Plan, pictures: Pictures, weights: VggWeights) -> dict[str, Any
         "job": plan.job.model_dump(mode="json"),
         "job_sha256": plan.job.digest,
         "inputs": {name: _picture_facts(picture) for name, picture in pictures.by_name.items()},
+        **_stage_facts(plan),
         "weights": weights.provenance.as_dict(),
         "seed": plan.job.initial_image.seed,
         "environment": {
@@ -514,6 +601,22 @@ def _facts(plan: Plan, pictures: Pictures, weights: VggWeights) -> dict[str, Any
             "machine": platform.machine(),
             "system": platform.system(),
         },
+    }
+
+
+def _stage_facts(plan: Plan) -> dict[str, Any]:
+    """Sizes and optimisers of a run of several sizes; nothing for one."""
+    if not plan.coarser:
+        return {}
+    return {
+        "stages": [
+            {
+                "content": list(stage.content.shape),
+                "style": list(stage.style.shape),
+                "optimizer": stage.job.optimizer.model_dump(mode="json"),
+            }
+            for stage in plan.stages
+        ]
     }
 
 

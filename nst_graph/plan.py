@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nst_graph.animation import check_format
-from nst_graph.config import Job
+from nst_graph.config import SMALLEST_SIDE, Job, StyleSize
 from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.filenames import fault_of_path
 from nst_graph.jobs import InvalidJobError, LoadedJob, load_job, problems_of
@@ -33,6 +34,7 @@ class Plan:
         weights: source and file, found.
         output: directory of the results.
         initial: the picture to start from, at the content's size, where that is one.
+        coarser: plans of the smaller sizes that come first, where the job has several.
     """
 
     job: Job
@@ -41,6 +43,7 @@ class Plan:
     weights: ResolvedWeights
     output: Path
     initial: PictureSource | None = None
+    coarser: tuple[Plan, ...] = ()
 
     @property
     def style(self) -> PictureSource:
@@ -59,6 +62,30 @@ class Plan:
         if self.initial is not None:
             found["initial"] = self.initial
         return found
+
+    @property
+    def stages(self) -> tuple[Plan, ...]:
+        """Plans of one size each, in their order: this one, where there is one size."""
+        if not self.coarser:
+            return (self,)
+        return (*self.coarser, replace(self, job=self.job.stages[-1], coarser=()))
+
+    @property
+    def budget(self) -> int:
+        """Evaluations of loss and gradient that are planned."""
+        return sum(stage.job.optimizer.budget for stage in self.stages)
+
+    def describe_work(self) -> str:
+        """The optimiser and its steps; of several sizes those of the last, then the others'."""
+        *coarser, last = self.stages
+        text = last.job.optimizer.describe()
+        if not coarser:
+            return text
+        before = (
+            f"{stage.content.shape[1]}x{stage.content.shape[0]}: {stage.job.optimizer.describe()}"
+            for stage in coarser
+        )
+        return f"{text} (after {'; '.join(before)})"
 
 
 def plan_file(path: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -96,6 +123,45 @@ def make_plan(loaded: LoadedJob) -> Plan:
         ConfigError, PictureError, WeightsError: one fault.
         InvalidJobError: several, all at once.
     """
+    job = loaded.job
+    *coarser, finest = job.stages
+    last = _plan_of_one_size(replace(loaded, job=finest))
+    return replace(
+        last,
+        job=job,
+        coarser=tuple(
+            _coarser_plan(loaded, stage, index, last) for index, stage in enumerate(coarser)
+        ),
+    )
+
+
+def _coarser_plan(loaded: LoadedJob, job: Job, index: int, last: Plan) -> Plan:
+    """The plan of a stage that is not the last, the style made smaller as the content is."""
+    where = loaded.where("sizes", index)
+    content = check_picture(job.content, job.size, job.resize_method, where)
+    ratio = max(content.shape) / max(last.content.shape)
+    update: dict[str, Any] = {"style_size": _scaled(job.style_size, ratio)}
+    if not isinstance(job.style, str):
+        update["style"] = tuple(
+            style.model_copy(update={"size": _scaled(style.size, ratio)}) for style in job.style
+        )
+    scaled = job.model_copy(update=update)
+    return _plan_of_one_size(replace(loaded, job=scaled))
+
+
+def _scaled(size: StyleSize | None, ratio: float) -> StyleSize | None:
+    """A style's size times a ratio; what follows the content's size does so by itself."""
+    if isinstance(size, tuple):
+        height, width = size
+        return (_scaled_side(height, ratio), None if width is None else _scaled_side(width, ratio))
+    return _scaled_side(size, ratio) if isinstance(size, int) else size
+
+
+def _scaled_side(side: int, ratio: float) -> int:
+    return max(SMALLEST_SIDE, round(side * ratio))
+
+
+def _plan_of_one_size(loaded: LoadedJob) -> Plan:
     job = loaded.job
     problems = _faults_of_names(loaded)
     if problems:

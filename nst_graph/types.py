@@ -165,17 +165,35 @@ class BestImage:
 
 
 @dataclass(frozen=True)
+class StageStart:
+    """Where one stage of a run of several sizes begins.
+
+    Attributes:
+        index: of the stage, from 0.
+        iteration: number of its first iteration; iterations are numbered through all stages.
+        updates, evaluations: made in the stages before.
+    """
+
+    index: int = 0
+    iteration: int = 0
+    updates: int = 0
+    evaluations: int = 0
+
+
+@dataclass(frozen=True)
 class OptimizerState:
     """Where an optimisation stands between two iterations: all that the rest of it depends on.
 
     Attributes:
         next_iteration: number of the iteration that comes next, as in ``Step``.
-        updates: image updates made so far.
+        updates: image updates made so far; this and the following counts are of one stage.
         variables: "image", float32 [1, height, width, 3], and whatever else the optimiser keeps
             from one update to the next, such as Adam's moments, by names of its engine.
         evaluations: of loss and gradient made so far; None where each update is one.
         segments: of L-BFGS that are over.
         best: the image that the run would hand over, where that is not the current one.
+        stage: which one, of a run of several sizes. Where it has yet to begin, "image" is what the
+            stage before ended with, of its size.
     """
 
     next_iteration: int
@@ -184,6 +202,12 @@ class OptimizerState:
     evaluations: int | None = None
     segments: int = 0
     best: BestImage | None = None
+    stage: StageStart = StageStart()
+
+    @property
+    def begins(self) -> bool:
+        """Nothing of its stage was done yet."""
+        return self.updates == 0 and self.segments == 0
 
 
 #: How an optimiser that can end by itself ended: scipy's termination messages, by name.
@@ -209,6 +233,7 @@ class Step:
         fetch_state: returns what the optimisation can be taken up again from, after this step; None
             within a segment of L-BFGS. Valid until the next step is asked for, and at the end of a
             segment for good.
+        stage: of a run of several sizes, from 1; None where there is one size.
     """
 
     iteration: int
@@ -222,3 +247,4 @@ class Step:
     status: EndStatus | None = None
     message: str = ""
     best: BestImage | None = None
+    stage: int | None = None

@@ -46,7 +46,16 @@ ROWS = (
     ("frames",),
     ("animation",),
     ("picture_plan", "plan"),
-    ("pictures", "pipeline", "capacity", "estimate", "resumption", "console", "inspection"),
+    (
+        "pictures",
+        "pipeline",
+        "stages",
+        "capacity",
+        "estimate",
+        "resumption",
+        "console",
+        "inspection",
+    ),
     ("reproduce", "compare", "batch", "rerun", "report"),
     ("cli",),
 )

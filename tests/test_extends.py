@@ -100,13 +100,13 @@ def test_a_fault_of_yaml_stands_in_its_own_file(tmp_path: Path) -> None:
 def test_faults_of_keys_and_of_files_are_told_together(tmp_path: Path) -> None:
     path = write(
         tmp_path / "job.yaml",
-        "recipe: coursra\ncontent: absent.png\nstyle: embedded:paintng\nsizes: 3\n"
+        "recipe: coursra\ncontent: absent.png\nstyle: embedded:paintng\nsiz: 3\n"
         "weights: {path: absent.mat}\n",
     )
     with pytest.raises(NstGraphError) as caught:
         plan_file(path)
     text = str(caught.value)
-    for place in ("1:1: recipe", "2:1: content", "3:1: style", "4:1: sizes", "5:11: weights.path"):
+    for place in ("1:1: recipe", "2:1: content", "3:1: style", "4:1: siz", "5:11: weights.path"):
         assert f"{path}:{place}" in text
     for remedy in ("'coursera'", "'embedded:painting'", "'size'"):
         assert f"did you mean {remedy}" in text

@@ -55,7 +55,7 @@ def listing(
         height, breadth = job.plan.content.shape
         seconds = duration(cost.seconds(speed))
         line = (
-            f"{job.name:{width}}  {breadth}x{height}  {job.plan.job.optimizer.describe()}  "
+            f"{job.name:{width}}  {breadth}x{height}  {job.plan.describe_work()}  "
             f"about {seconds}, {cost.memory_mb} MB {cost.mode}  {_REMARKS[state]}"
         )
         yield line.rstrip()
@@ -103,7 +103,7 @@ def plan_text(plan: Plan) -> str:
     height, width = plan.content.shape
     weights = plan.weights.path or f"{plan.weights.source} weights"
     return (
-        f"recipe {plan.job.recipe}, {width}x{height}, {plan.job.optimizer.describe()}, "
+        f"recipe {plan.job.recipe}, {width}x{height}, {plan.describe_work()}, "
         f"{weights} -> {plan.output}"
     )
 
@@ -160,7 +160,7 @@ def batch_progress(console: Console, planned: PlannedBatch) -> Iterator[Callable
             if isinstance(event, Started):
                 job = planned.jobs[event.index]
                 running[event.index] = bar.add_task(
-                    job.name, total=job.plan.job.optimizer.budget, note="starting"
+                    job.name, total=job.plan.budget, note="starting"
                 )
             elif isinstance(event, Progress):
                 task = running[event.index]

@@ -112,7 +112,7 @@ def carry_out(plan: Plan, *, overwrite: bool = False, resume: bool = False) -> N
 
             from nst_graph.console import step_progress
 
-            with step_progress(Console(stderr=True), plan.job.optimizer.budget) as watch:
+            with step_progress(Console(stderr=True), plan.budget) as watch:
                 result = run_plan(plan, watch, overwrite=overwrite, resume=resume)
     except Interrupted as signal:
         print(f"interrupted {signal}{_left_in(plan.output)}", file=sys.stderr)

@@ -185,7 +185,7 @@ def _trace(
 
     with tempfile.TemporaryDirectory(prefix="nst-graph-") as directory:
         plan = trace.plan_of(target.trace, inputs, Path(directory, "run"), request.steps)
-        with request.progress(target.name, plan.job.optimizer.budget) as watch:
+        with request.progress(target.name, plan.budget) as watch:
             losses = trace.measure(plan, watch)
     return [judge(row, _loss_of(row, losses), note=inputs.note(row)) for row in due], losses
 
