@@ -15,10 +15,10 @@ import argparse
 import time
 
 from nst_graph.config import LbfgsSettings, LogSettings, OptimizerSettings
+from nst_graph.ingredients import initial_image_of, objective_of, precompute_targets
 from nst_graph.jobs import make_job
 from nst_graph.optimizers import optimise
 from nst_graph.pictures import read_pictures
-from nst_graph.pipeline import initial_image_of, objective_of, precompute_targets
 from nst_graph.plan import Plan, make_plan
 from nst_graph.problem import Problem
 from nst_graph.session import session_config

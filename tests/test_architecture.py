@@ -48,6 +48,8 @@ ROWS = (
     ("picture_plan", "plan"),
     (
         "pictures",
+        "ingredients",
+        "recording",
         "pipeline",
         "stages",
         "capacity",

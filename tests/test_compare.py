@@ -23,8 +23,8 @@ from nst_graph.compare.request import CompareRequest, make_request
 from nst_graph.compare.table import as_table
 from nst_graph.config import SessionSettings
 from nst_graph.errors import ConfigError, NstGraphError, OutputError
+from nst_graph.ingredients import prepare
 from nst_graph.jobs import make_job
-from nst_graph.pipeline import prepare
 from nst_graph.plan import Plan, make_plan
 
 pytestmark = pytest.mark.tensorflow

@@ -132,7 +132,7 @@ def test_a_run_that_is_resumed_is_computed_as_it_was_begun(tmp_path: Path) -> No
 
 
 def test_styles_of_other_tiles_are_not_shared() -> None:
-    from nst_graph.pipeline import Reusable
+    from nst_graph.ingredients import Reusable
     from nst_graph.types import StyleTarget
 
     style = {"relu1_1": StyleTarget(np.eye(2, dtype=np.float32), 4)}

@@ -51,7 +51,7 @@ def plan_of(output: Path, *overrides: str) -> Plan:
 def run(plan: Plan, watch: Callable[[Step], None] = lambda step: None, **options: bool) -> Path:
     from nst_graph import pipeline
 
-    reuse = pipeline.Reusable(seeded_weights())
+    reuse = Reusable(seeded_weights())
     return pipeline.run(plan, watch, reuse=reuse, **options).directory
 
 

@@ -178,7 +178,7 @@ def test_a_sweep_takes_both_forms_and_patterns() -> None:
 
 def test_what_a_run_can_take_over_from_another() -> None:
     """Targets are shared by jobs with the same styles, and by no others."""
-    from nst_graph.pipeline import Reusable
+    from nst_graph.ingredients import Reusable
     from nst_graph.types import Targets
 
     grey("mask.png", 128)

@@ -234,7 +234,7 @@ MAT4_HEADER = struct.pack("<5i", 0, 2, 2, 0, 7) + b"layers\0" + bytes(32)
         (b"\n <!DOCTYPE html><html>404</html>", r"a web page \(HTML\)", "answered with a page"),
         (b"<html><body>503", r"a web page \(HTML\)", "nst-graph download"),
         (LFS, "a git-lfs pointer", "git lfs pull"),
-        (gzip.compress(b"x" * 500), "a gzip archive", "unpack"),
+        (gzip.compress(b"x" * 500, mtime=0), "a gzip archive", "unpack"),
         (b"PK\x03\x04" + bytes(500), "a zip archive", "unpacked"),
         (bytes(257) + b"ustar" + bytes(500), "a tar archive", "unpack"),
         (MAT73_HEADER, r"version 7\.3 \(HDF5\)", "'-v7'"),

@@ -17,7 +17,7 @@ from nst_graph.types import Step
 from nst_graph.weights import ResolvedWeights
 
 if TYPE_CHECKING:
-    from nst_graph.pipeline import Reusable
+    from nst_graph.ingredients import Reusable
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Shelf:
 
     def get(self, plan: Plan) -> Reusable:
         """What earlier runs left that is the same for this plan."""
-        from nst_graph.pipeline import Reusable
+        from nst_graph.ingredients import Reusable
 
         weights = self._weights.get(weights_key(plan))
         style = self._styles.get(style_key(plan))
@@ -69,7 +69,7 @@ class Shelf:
 
     def put(self, plan: Plan, made: Reusable) -> None:
         """Keep what a run used."""
-        from nst_graph.pipeline import Reusable
+        from nst_graph.ingredients import Reusable
 
         self._weights.put(weights_key(plan), Reusable(weights=made.weights))
         self._styles.put(style_key(plan), replace(made, weights=None))

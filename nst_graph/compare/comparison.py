@@ -17,7 +17,7 @@ from nst_graph.compare.measure import Trial, measure_engines
 from nst_graph.compare.memory import PeakMemory, measure_peak
 from nst_graph.compare.request import GRAPH, CompareRequest
 from nst_graph.images import UInt8Array
-from nst_graph.pipeline import prepare
+from nst_graph.ingredients import prepare
 from nst_graph.preprocess import to_pixels
 from nst_graph.session import environment
 
