@@ -50,6 +50,7 @@ def plan_of(output: Path, *overrides: str) -> Plan:
 
 def run(plan: Plan, watch: Callable[[Step], None] = lambda step: None, **options: bool) -> Path:
     from nst_graph import pipeline
+    from nst_graph.ingredients import Reusable
 
     reuse = Reusable(seeded_weights())
     return pipeline.run(plan, watch, reuse=reuse, **options).directory
