@@ -37,8 +37,8 @@ check: $(INSTALLED)
 	$(BIN)/pytest -m 'not slow and not tensorflow'
 
 bench: $(INSTALLED)
+	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/lbfgs_overhead.py
-	$(BIN)/python benchmarks/adam_vs_lbfgs.py
 
 lessons: $(INSTALLED)
 	$(BIN)/python docs/lessons/execute.py

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from variants import random_pictures, random_weights
 
 from nst_graph.config import LbfgsSettings, SessionSettings
-from nst_graph.layers import CONVOLUTIONS, kernel_shape
 from nst_graph.objective import Objective
 from nst_graph.optimizers.evaluator import problem_evaluator
 from nst_graph.optimizers.lbfgs import minimise_in_one_call, one_blas_thread
@@ -25,20 +25,7 @@ from nst_graph.problem import Problem
 from nst_graph.recipes import RECIPES
 from nst_graph.session import session_config
 from nst_graph.targets import TargetNetwork, compute_targets
-from nst_graph.types import VGG_MEAN_RGB, Provenance, VggWeights
-
-
-def random_weights() -> VggWeights:
-    """He-normal kernels: what they hold does not change what they cost."""
-    generator = np.random.default_rng(0)
-    kernels, biases = {}, {}
-    for name in CONVOLUTIONS:
-        shape = kernel_shape(name)
-        deviation = np.float32(np.sqrt(2 / np.prod(shape[:3])))
-        kernels[name] = deviation * generator.standard_normal(shape, dtype=np.float32)
-        biases[name] = np.zeros(shape[3], np.float32)
-    mean = np.array(VGG_MEAN_RGB[::-1], np.float32)
-    return VggWeights(kernels, biases, "BGR", mean, Provenance("random", "for timing", "0" * 64))
+from nst_graph.types import VggWeights
 
 
 class Timer:
@@ -59,8 +46,7 @@ def measure(weights: VggWeights, height: int, width: int, evaluations: int) -> t
     """Seconds an evaluation: session call, evaluator without it, SciPy without both."""
     recipe, config = RECIPES["keras_blog"], session_config(SessionSettings())
     objective = Objective(recipe.network, recipe.content_layers, recipe.style_layers, recipe.losses)
-    generator = np.random.default_rng(1)
-    content, style = generator.uniform(-120, 130, (2, 1, height, width, 3)).astype(np.float32)
+    content, style = random_pictures(height, width)
     network = recipe.network
     layers = (recipe.content_layers, recipe.style_layers)
     with TargetNetwork(weights, network.pooling, network.padding, *layers, config) as targets:
