@@ -27,6 +27,7 @@ from typing import Any
 
 from nst_graph import __version__
 from nst_graph.checkpoint import CHECKPOINT
+from nst_graph.claim import Claim, check_unclaimed
 from nst_graph.errors import OutputError
 from nst_graph.files import append_line, make_directory, replace_file, write_json
 from nst_graph.images import write_picture
@@ -38,6 +39,7 @@ from nst_graph.types import Step
 
 MANIFEST = "manifest.json"
 IMAGES = "images"
+LOG = "run.log"
 SIDE_BY_SIDE = "side_by_side.png"
 
 
@@ -68,7 +70,7 @@ class RunDirectory:
         icc_profile: of the colours of its pictures; None: sRGB, which goes without saying.
 
     Raises:
-        OutputError: it holds files already, or cannot be written.
+        OutputError: it holds files already, cannot be written, or another process is writing it.
     """
 
     def __init__(
@@ -88,8 +90,11 @@ class RunDirectory:
             check_output(path, overwrite=overwrite)
             self._previous = _set_aside(path)
             make_directory(path, "choose another directory with --set output=DIR")
+            self.note("begun")
+            self._claim = Claim(path / LOG)
             self._metrics = Metrics(path)
         else:
+            self._claim = Claim(path / LOG)
             self._reopen(resume_at)
         self.update(started=self._started)
 
@@ -106,7 +111,7 @@ class RunDirectory:
 
     def note(self, text: str) -> None:
         """Add a line to run.log."""
-        append_line(self.path / "run.log", f"{now()} {text}")
+        append_line(self.path / LOG, f"{now()} {text}")
 
     def save_job(self, yaml_text: str) -> None:
         replace_file(self.path / "job.yaml", yaml_text.encode())
@@ -167,6 +172,7 @@ class RunDirectory:
         self.note(status)
         if status == "finished" and self._previous is not None:
             shutil.rmtree(self._previous)
+        self._claim.release()
 
     def _write(self, name: str, pixels: Pixels, iteration: int) -> None:
         metadata = picture_metadata(self._manifest, name, iteration)
@@ -186,7 +192,7 @@ def check_output(path: Path, *, overwrite: bool, job_sha256: str = "") -> None:
 
     Raises:
         OutputError: it is a file, holds files that are not a run's, holds a run and ``overwrite``
-            is not asked for, or cannot be written.
+            is not asked for, cannot be written, or another process is writing it.
     """
     elsewhere = "choose another directory with --set output=DIR"
     nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
@@ -200,6 +206,7 @@ def check_output(path: Path, *, overwrite: bool, job_sha256: str = "") -> None:
         return
     if not (path / MANIFEST).is_file():
         raise OutputError("holds files that are not a run's", where=str(path), remedy=elsewhere)
+    check_unclaimed(path / LOG)
     if not overwrite:
         manifest = read_manifest(path) or {}
         status = manifest.get("status", "unknown")

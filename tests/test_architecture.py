@@ -26,6 +26,7 @@ ROWS = (
         "preprocess",
         "embedded",
         "cache_directory",
+        "claim",
     ),
     ("metrics", "origin", "webpage"),
     ("variables", "colors"),
