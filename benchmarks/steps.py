@@ -62,13 +62,19 @@ def measure(sizes: Sequence[str], rounds: int, only: Sequence[str] = ()) -> dict
     found: dict[str, Any] = {"left_out": left_out, "sizes": {}}
     for size in sizes:
         found["sizes"][size] = {
-            "seconds": measure_times(size, variants, rounds),
+            "seconds": measure_times(size, variants, _rounds_at(size, rounds)),
             "peak_mb": measure_memory(size, variants),
         }
         print_size(size, found["sizes"][size])
     for name, reason in left_out.items():
         print(f"{name}: left out, {reason}")
     return found
+
+
+def _rounds_at(size: str, rounds: int) -> int:
+    """Fewer where a step takes many times as long."""
+    height, width = map(int, size.split("x"))
+    return rounds if height * width < 500_000 else max(3, rounds // 2)
 
 
 def print_size(size: str, found: dict[str, Any]) -> None:

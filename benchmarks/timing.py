@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Before anything is timed: the first steps build, optimise and allocate.
-WARM_UP = 2
+#: Before anything is timed: the first step builds, optimises and allocates.
+WARM_UP = 1
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,6 @@ def _torch(*, bf16: bool) -> OpenStep:
 VARIANTS: Mapping[str, OpenStep] = {
     "plain v1": _plain(mixed_bf16=False),
     "exact": _own(),
-    "exact, tiles of 512": _own(memory="tiled", tile_size=512),
     "fast": _own(precision="fast"),
     "fast, memory low": _own(precision="fast", memory="low"),
     "torch": _torch(bf16=False),
