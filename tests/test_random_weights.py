@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,10 @@ import pytest
 from nst_graph.embedded import draw
 from nst_graph.layers import CONVOLUTIONS, kernel_shape
 from nst_graph.types import VGG_MEAN_RGB, VggWeights, digest_of_kernels
-from nst_graph.weights.random_init import random_weights
+from nst_graph.weights import random_init
+from nst_graph.weights.cache import WeightsCache
+from nst_graph.weights.convolutions import Convolutions
+from nst_graph.weights.random_init import kept_random_weights, random_weights
 
 SIZE = (48, 64)
 
@@ -121,3 +126,27 @@ def test_sizes_may_differ_and_be_tiny(
 def test_no_tensorflow_needed() -> None:
     script = "import sys, nst_graph.weights.random_init; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_kept_weights_are_made_once_for_a_seed_and_pictures(
+    tmp_path: Path,
+    weights: VggWeights,
+    pictures: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache, made = WeightsCache(tmp_path), []
+
+    def make(seed: int, given: Sequence[npt.NDArray[np.uint8]]) -> Convolutions:
+        made.append((seed, len(given)))
+        return Convolutions(weights.kernels, weights.biases, "RGB", weights.mean, "random")
+
+    monkeypatch.setattr(random_init, "_convolutions", make)
+    for _ in range(2):
+        kept = kept_random_weights(cache, 7, *pictures)
+        assert kept.provenance == weights.provenance
+        assert np.array_equal(kept.kernels["conv5_4"], weights.kernels["conv5_4"])
+    assert made == [(7, 2)]
+    kept_random_weights(cache, 8, *pictures)
+    kept_random_weights(cache, 7, *pictures[::-1])
+    kept_random_weights(cache, 7, pictures[0])
+    assert made[1:] == [(8, 2), (7, 2), (7, 1)]

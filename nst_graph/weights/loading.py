@@ -34,14 +34,15 @@ def load(
     Raises:
         WeightsError: the file is damaged or not VGG-19, or ``pictures`` are needed and missing.
     """
+    cache = cache or WeightsCache()
     if resolved.path is not None:
-        return _load_file(resolved.source, resolved.path, cache or WeightsCache())
+        return _load_file(resolved.source, resolved.path, cache)
     if pictures is None:
         raise WeightsError(
             f"source {resolved.source!r} scales its kernels on pictures, and there are none here",
             remedy="give the content and the style picture",
         )
-    return SOURCES[resolved.source].maker()(resolved.seed, *pictures)
+    return SOURCES[resolved.source].maker()(cache, resolved.seed, *pictures)
 
 
 def _load_file(source: str, path: Path, cache: WeightsCache) -> VggWeights:

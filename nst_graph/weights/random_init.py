@@ -21,17 +21,24 @@ filter, scale and bias is rounded to a grid many orders coarser before it is use
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from nst_graph import __version__
 from nst_graph.layers import BLOCK_CHANNELS, CONVOLUTIONS, block_of, kernel_shape
 from nst_graph.types import VGG_MEAN_RGB, FloatArray, Provenance, VggWeights, digest_of_kernels
+from nst_graph.weights.cache import WeightsCache
+from nst_graph.weights.convolutions import Convolutions
 
 Float64Array = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.uint8]
+
+#: Of the procedure; another one makes other kernels, and finds none of this one's in a cache.
+_EDITION = 1
 
 #: Longest side in pixels of the reduced pictures on which the layers are calibrated.
 CALIBRATION_SIDE = 128
@@ -72,17 +79,39 @@ def random_weights(seed: int, content: Picture, *styles: Picture) -> VggWeights:
         All 16 convolutions; channel order RGB, mean pixel `VGG_MEAN_RGB`. The same seed and
         pictures give the same bits, in another process and with another number of threads.
     """
+    return _recorded(seed, _convolutions(seed, (content, *styles)))
+
+
+def kept_random_weights(
+    cache: WeightsCache, seed: int, content: Picture, *styles: Picture
+) -> VggWeights:
+    """``random_weights``, kept in a cache: making them takes seconds."""
+    key = hashlib.sha256(f"random {__version__} {_EDITION} {seed}".encode())
+    for picture in (content, *styles):
+        key.update(f"{picture.shape}".encode())
+        key.update(np.ascontiguousarray(picture).data)
+    convolutions = cache.load(key.hexdigest())
+    if convolutions is None:
+        convolutions = _convolutions(seed, (content, *styles))
+        cache.store(key.hexdigest(), convolutions)
+    return _recorded(seed, convolutions)
+
+
+def _convolutions(seed: int, pictures: Sequence[Picture]) -> Convolutions:
     # One thread: the products are small, and waiting threads cost more than they save.
     with threadpool_limits(limits=1):
-        kernels, biases = _calibrated_convolutions(seed, (content, *styles))
+        kernels, biases = _calibrated_convolutions(seed, pictures)
+    return Convolutions(kernels, biases, "RGB", np.array(VGG_MEAN_RGB, np.float32), "random")
+
+
+def _recorded(seed: int, made: Convolutions) -> VggWeights:
     provenance = Provenance(
         source="random",
         description=f"seeded random kernels, not trained (seed {seed}, calibrated on the pictures)",
-        sha256=digest_of_kernels(kernels, biases),
+        sha256=digest_of_kernels(made.kernels, made.biases),
         pretrained=False,
     )
-    mean = np.array(VGG_MEAN_RGB, np.float32)
-    return VggWeights(kernels, biases, "RGB", mean, provenance)
+    return VggWeights(made.kernels, made.biases, made.channel_order, made.mean, provenance)
 
 
 def _calibrated_convolutions(

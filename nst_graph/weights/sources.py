@@ -22,7 +22,7 @@ from nst_graph.weights.known_files import KNOWN_FILES
 
 Picture = npt.NDArray[np.uint8]
 Parser = Callable[[Path], Convolutions]
-#: (seed, content picture, style pictures ...) -> kernels.
+#: (cache, seed, content picture, style pictures ...) -> kernels.
 Maker = Callable[..., VggWeights]
 
 
@@ -33,7 +33,7 @@ class Source:
     Attributes:
         summary: one line for people.
         function: "module:function"; imported when needed. ``parse(path)`` where ``kind`` is given,
-            ``make(seed, content, style)`` where it is not.
+            ``make(cache, seed, content, style)`` where it is not.
         kind: kind of file that it reads, None where it makes weights without a file.
         pattern: names of its files in the ``pretrained`` folder.
     """
@@ -65,7 +65,7 @@ SOURCES: dict[str, Source] = {
     "keras": Source(
         "Keras's .h5 without the top", f"{_HERE}.keras_h5:parse", FileKind.HDF5, "*.h5"
     ),
-    "random": Source("seeded random kernels, no file", f"{_HERE}.random_init:random_weights"),
+    "random": Source("seeded random kernels, no file", f"{_HERE}.random_init:kept_random_weights"),
 }
 #: What a job may name: a source, or "auto" for the first one that has its file.
 SOURCE_CHOICES: tuple[str, ...] = ("auto", *SOURCES)
