@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from variants import random_pictures, random_weights
+from work import random_pictures, random_weights
 
 from nst_graph.config import LbfgsSettings, SessionSettings
 from nst_graph.objective import Objective

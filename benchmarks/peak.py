@@ -10,6 +10,8 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 #: The first makes everything; the second has all of it and works.
@@ -29,15 +31,27 @@ def peak_mb(variant: str, height: int, width: int) -> int | None:
 
 
 def main() -> None:
-    from variants import VARIANTS, random_pictures, random_weights
-
     variant, size = sys.argv[1:]
     height, width = map(int, size.split("x"))
-    content, style = random_pictures(height, width)
-    with VARIANTS[variant](content, style, random_weights()) as step:
+    with open_step(variant, height, width) as step:
         for _ in range(STEPS):
             step()
     print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}))
+
+
+def open_step(
+    variant: str, height: int, width: int
+) -> AbstractContextManager[Callable[[], object]]:
+    """The variant in this process, in which nothing else is imported."""
+    if variant.startswith("torch"):
+        from torch_step import torch_step
+        from work import random_pictures, random_weights
+
+        bf16 = variant.endswith("bf16")
+        return torch_step(*random_pictures(height, width), random_weights(), bf16=bf16)
+    from variants import VARIANTS
+
+    return VARIANTS[variant](height, width)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,11 @@ from contextlib import contextmanager
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
+from work import CONTENT, LAST, STYLE
 
 from nst_graph.types import VggWeights
 
 tf1 = tf.compat.v1
-
-STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
-CONTENT = "conv4_2"
-LAST = "conv5_1"
 
 
 def _network(image: tf.Tensor, weights: VggWeights) -> dict[str, tf.Tensor]:

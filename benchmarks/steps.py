@@ -2,7 +2,7 @@
 
     python benchmarks/steps.py [--sizes 300x400 512x512 1024x1024] [--rounds 9] [--only NAME ...]
 
-Times are taken in one process, the variants in turn; memory in a process for each. A ratio is the
+Times are taken with the variants in turn, PyTorch's in a process beside; memory in a process each. A ratio is the
 median over the rounds of one variant's time by a reference's of the same round. Variants that
 cannot run here (no PyTorch, no bfloat16 in the processor) are left out, with the reason.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 from peak import peak_mb
 from timing import interleave
-from variants import NEED_BF16, VARIANTS, random_pictures, random_weights
+from variants import NEED_BF16, VARIANTS
 
 from nst_graph.precision import BFLOAT16_FLAGS, cpu_flags
 
@@ -38,12 +38,8 @@ def why_not(variant: str) -> str:
 def measure_times(size: str, variants: Sequence[str], rounds: int) -> dict[str, Any]:
     """Timings by variant at one size."""
     height, width = map(int, size.split("x"))
-    content, style = random_pictures(height, width)
-    weights = random_weights()
     with ExitStack() as stack:
-        steps = {
-            name: stack.enter_context(VARIANTS[name](content, style, weights)) for name in variants
-        }
+        steps = {name: stack.enter_context(VARIANTS[name](height, width)) for name in variants}
         timings = interleave(steps, rounds, REFERENCES)
     return {name: timing.as_dict() for name, timing in timings.items()}
 

@@ -1,12 +1,18 @@
-"""The same work in PyTorch: a reference from outside TensorFlow, where PyTorch is installed."""
+"""The same work in PyTorch: a reference from outside TensorFlow, where PyTorch is installed.
+
+    python benchmarks/torch_step.py torch 300 400
+
+makes a step for each line that it reads, and answers with a line.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from plain_v1 import CONTENT, LAST, STYLE
+from work import CONTENT, LAST, STYLE, random_pictures, random_weights
 
 from nst_graph.types import VggWeights
 
@@ -74,3 +80,16 @@ def torch_step(
         optimizer.step()
 
     yield update
+
+
+def main() -> None:
+    name, height, width = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    pictures = random_pictures(height, width)
+    with torch_step(*pictures, random_weights(), bf16=name.endswith("bf16")) as step:
+        for _ in sys.stdin:
+            step()
+            print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

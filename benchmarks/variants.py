@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from plain_v1 import plain_v1_step
-from torch_step import torch_step
+from work import random_pictures, random_weights
 
 from nst_graph.config import AdamSettings, SessionSettings
 from nst_graph.engines import Ingredients, open_engine
-from nst_graph.layers import CONVOLUTIONS, kernel_shape
 from nst_graph.objective import Objective
 from nst_graph.recipes import RECIPES
 from nst_graph.session import session_config
 from nst_graph.targets import TargetNetwork, compute_targets
-from nst_graph.types import VGG_MEAN_RGB, Provenance, VggWeights
+from nst_graph.types import VggWeights
 
 Step = Callable[[], object]
-OpenStep = Callable[[np.ndarray, np.ndarray, VggWeights], AbstractContextManager[Step]]
-
-
-def random_weights() -> VggWeights:
-    """He-normal kernels: what they hold does not change what they cost."""
-    generator = np.random.default_rng(0)
-    kernels, biases = {}, {}
-    for name in CONVOLUTIONS:
-        shape = kernel_shape(name)
-        deviation = np.float32(np.sqrt(2 / np.prod(shape[:3])))
-        kernels[name] = deviation * generator.standard_normal(shape, dtype=np.float32)
-        biases[name] = np.zeros(shape[3], np.float32)
-    mean = np.array(VGG_MEAN_RGB, np.float32)
-    return VggWeights(kernels, biases, "RGB", mean, Provenance("random", "for timing", "0" * 64))
-
-
-def random_pictures(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """A content and a style image in network space, float32 [1, height, width, 3]."""
-    generator = np.random.default_rng(1)
-    content, style = generator.uniform(-120, 130, (2, 1, height, width, 3)).astype(np.float32)
-    return content, style
+OpenStep = Callable[[int, int], AbstractContextManager[Step]]
 
 
 @contextmanager
@@ -68,17 +50,42 @@ def own_step(
 
 
 def _own(**session: Any) -> OpenStep:
-    return lambda content, style, weights: own_step(content, style, weights, **session)
-
-
-def _plain(*, mixed_bf16: bool) -> OpenStep:
-    return lambda content, style, weights: plain_v1_step(
-        content, style, weights, mixed_bf16=mixed_bf16
+    return lambda height, width: own_step(
+        *random_pictures(height, width), random_weights(), **session
     )
 
 
-def _torch(*, bf16: bool) -> OpenStep:
-    return lambda content, style, weights: torch_step(content, style, weights, bf16=bf16)
+def _plain(*, mixed_bf16: bool) -> OpenStep:
+    return lambda height, width: plain_v1_step(
+        *random_pictures(height, width), random_weights(), mixed_bf16=mixed_bf16
+    )
+
+
+@contextmanager
+def _in_process(name: str, height: int, width: int) -> Iterator[Step]:
+    """A step of ``torch_step`` in a process of its own: PyTorch and TensorFlow each bring an LLVM,
+    and one process does not take two.
+    """
+    script = Path(__file__).with_name("torch_step.py")
+    command = [sys.executable, str(script), name, str(height), str(width)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        requests, answers = process.stdin, process.stdout
+
+        def step() -> None:
+            print("step", file=requests, flush=True)
+            if answers.readline() != "done\n":
+                raise RuntimeError(f"{name} has ended")
+
+        yield step
+        requests.close()
+
+
+def _torch(name: str) -> OpenStep:
+    return lambda height, width: _in_process(name, height, width)
 
 
 #: By name; those in float32 first.
@@ -87,9 +94,9 @@ VARIANTS: Mapping[str, OpenStep] = {
     "exact": _own(),
     "fast": _own(precision="fast"),
     "fast, memory low": _own(precision="fast", memory="low"),
-    "torch": _torch(bf16=False),
+    "torch": _torch("torch"),
     "plain v1, auto mixed bf16": _plain(mixed_bf16=True),
-    "torch bf16": _torch(bf16=True),
+    "torch bf16": _torch("torch bf16"),
 }
 
 #: Those that compute in bfloat16 whatever the processor is; without units for it they take minutes.
