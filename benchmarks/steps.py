@@ -2,9 +2,10 @@
 
     python benchmarks/steps.py [--sizes 300x400 512x512 1024x1024] [--rounds 9] [--only NAME ...]
 
-Times are taken with the variants in turn, PyTorch's in a process beside; memory in a process each. A ratio is the
-median over the rounds of one variant's time by a reference's of the same round. Variants that
-cannot run here (no PyTorch, no bfloat16 in the processor) are left out, with the reason.
+Times are taken with the variants in turn, PyTorch's in a process beside; memory in a process each,
+at the largest size. A ratio is the median over the rounds of one variant's time by a reference's of
+the same round. Variants that cannot run here (no PyTorch, no bfloat16 in the processor) are left
+out, with the reason.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def measure(sizes: Sequence[str], rounds: int, only: Sequence[str] = ()) -> dict
     for size in sizes:
         found["sizes"][size] = {
             "seconds": measure_times(size, variants, _rounds_at(size, rounds)),
-            "peak_mb": measure_memory(size, variants),
+            "peak_mb": measure_memory(size, variants) if size == sizes[-1] else {},
         }
         print_size(size, found["sizes"][size])
     for name, reason in left_out.items():
@@ -82,7 +83,7 @@ def print_size(size: str, found: dict[str, Any]) -> None:
         ratios = "  ".join(f"{ratio:5.2f}" for ratio in timing["ratios"].values())
         print(
             f"  {ratios}  {timing['median_seconds']:7.3f} [{low:.3f}, {high:.3f}]"
-            f"  {found['peak_mb'][name] or '-':>6}  {name}",
+            f"  {found['peak_mb'].get(name) or '-':>6}  {name}",
             flush=True,
         )
 
