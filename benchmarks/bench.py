@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import importlib.util
+import json
 import os
 import platform
 from importlib.metadata import version
@@ -54,8 +55,8 @@ def page_of(found: dict[str, Any]) -> str:
     loads = ", ".join(f"{part} {found[part]['load_before']}" for part in PARTS)
     lines = [
         f"{host['cpu']}, {host['cores']} cores, TensorFlow {host['tensorflow']}{torch}, "
-        f"{host['date']}; load of the machine before each part: {loads}. Written by `make bench`; all "
-        "figures: [results.json](../benchmarks/results.json).",
+        f"{host['date']}; load of the machine before each part: {loads}. Written by `make bench`; "
+        "all figures: [results.json](../benchmarks/results.json).",
         "",
         *_step_table(found["steps"]),
         "",
@@ -81,9 +82,8 @@ def _step_table(found: dict[str, Any]) -> list[str]:
         for size in sizes.values():
             timing, peak = size["seconds"][name], size["peak_mb"].get(name)
             memory = f"; {peak} MB" if peak else ""
-            cells.append(
-                f"{timing['ratios'][steps.REFERENCE]:.2f} ({timing['median_seconds']:.2f} s{memory})"
-            )
+            ratio = timing["ratios"][steps.REFERENCE]
+            cells.append(f"{ratio:.2f} ({timing['median_seconds']:.2f} s{memory})")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     left_out = [f"{name}: left out, {reason}." for name, reason in found["left_out"].items()]
     return [*lines, "", *left_out]
