@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from nst_graph.config import Job, LbfgsSettings
 from nst_graph.errors import ConfigError, OutputError, choices_text
 from nst_graph.files import replace_file
 from nst_graph.frames import Frame, time_line
@@ -80,6 +81,40 @@ def check_format(kind: str, where: str) -> None:
             where=where,
             remedy="pip install 'nst_graph[video]', or choose gif",
         )
+
+
+def check_images(job: Job, where: str) -> None:
+    """Make sure that the animation which a job asks for will have images to show.
+
+    Raises:
+        ConfigError: the run will save fewer than two, the result among them.
+    """
+    if job.log.animation == "none" or (iterations := _most_iterations(job)) is None:
+        return
+    first, every = job.log.first_iteration, job.log.image_every
+    last = first + iterations - 1
+    saved = range(first + -first % every, last + 1, every)
+    if len(saved) + (last not in saved) < 2:
+        raise ConfigError(
+            f"log.image_every is {every}, and the last iteration is number {last}: "
+            "too few pictures to animate",
+            where=where,
+            remedy="set log.image_every lower, or log.animation to none",
+        )
+
+
+def _most_iterations(job: Job) -> int | None:
+    """Iterations that a job makes at most; None where they are evaluations of a line search."""
+    total = 0
+    for stage in job.stages:
+        settings = stage.optimizer
+        if not isinstance(settings, LbfgsSettings):
+            total += settings.steps
+        elif settings.stream == "segment":
+            total += settings.segments
+        else:
+            return None
+    return total
 
 
 def _write_gif(path: Path, frames: Sequence[Frame], side: int, fps: float) -> None:

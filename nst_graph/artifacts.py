@@ -42,6 +42,8 @@ IMAGES = "images"
 LOG = "run.log"
 SIDE_BY_SIDE = "side_by_side.png"
 
+_ELSEWHERE = "choose another directory with --set output=DIR"
+
 
 def now() -> str:
     """The time in UTC, to the second, as ISO 8601."""
@@ -64,7 +66,8 @@ class RunDirectory:
         path: the directory; made if it is not there.
         manifest: what is known at the start; ``finish`` completes it.
         overwrite: a directory that holds a run is set aside as ``NAME.previous`` until the new run
-            is complete, instead of being refused.
+            is complete, instead of being refused. A finished run that is there already stays there,
+            and the unfinished one that was to replace it goes.
         resume_at: number of the next iteration of the run that the directory holds, which goes on:
             its files stay, but for the rows of metrics.csv from there on. None: a new run.
         icc_profile: of the colours of its pictures; None: sRGB, which goes without saying.
@@ -89,7 +92,7 @@ class RunDirectory:
         if resume_at is None:
             check_output(path, overwrite=overwrite)
             self._previous = _set_aside(path)
-            make_directory(path, "choose another directory with --set output=DIR")
+            make_directory(path, _ELSEWHERE)
             self.note("begun")
             self._claim = Claim(path / LOG)
             self._metrics = Metrics(path)
@@ -171,7 +174,14 @@ class RunDirectory:
         self.update(status=status, ended=now(), **facts)
         self.note(status)
         if status == "finished" and self._previous is not None:
-            shutil.rmtree(self._previous)
+            try:
+                _remove_run(self._previous)
+            except OSError as error:
+                self.note(f"{self._previous} could not be removed ({error.strerror})")
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes write here; for a run that ends without ``finish``."""
         self._claim.release()
 
     def _write(self, name: str, pixels: Pixels, iteration: int) -> None:
@@ -182,8 +192,25 @@ class RunDirectory:
         write_json(self.path / MANIFEST, self._manifest)
 
 
+def check_directory(path: Path) -> None:
+    """Make sure that runs may use the directory, without touching it.
+
+    Raises:
+        OutputError: it is a file, holds files that are not a run's, or cannot be written.
+    """
+    nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not nearest.is_dir():
+        raise OutputError(
+            f"{nearest} is a file, not a directory", where=str(path), remedy=_ELSEWHERE
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{nearest} may not be written", where=str(path), remedy=_ELSEWHERE)
+    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+        raise OutputError("holds files that are not a run's", where=str(path), remedy=_ELSEWHERE)
+
+
 def check_output(path: Path, *, overwrite: bool, job_sha256: str = "") -> None:
-    """Make sure that a run may use the directory, without touching it.
+    """Make sure that a new run may begin in the directory, without touching it.
 
     Args:
         path: the directory.
@@ -191,21 +218,12 @@ def check_output(path: Path, *, overwrite: bool, job_sha256: str = "") -> None:
         job_sha256: of the job, whose own run could be taken up again.
 
     Raises:
-        OutputError: it is a file, holds files that are not a run's, holds a run and ``overwrite``
-            is not asked for, cannot be written, or another process is writing it.
+        OutputError: as of ``check_directory``; or it holds a run, and ``overwrite`` is not asked
+            for, another process is writing it, or ``NAME.previous`` is not a run's.
     """
-    elsewhere = "choose another directory with --set output=DIR"
-    nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if not nearest.is_dir():
-        raise OutputError(
-            f"{nearest} is a file, not a directory", where=str(path), remedy=elsewhere
-        )
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputError(f"{nearest} may not be written", where=str(path), remedy=elsewhere)
-    if not path.is_dir() or not any(path.iterdir()):
-        return
+    check_directory(path)
     if not (path / MANIFEST).is_file():
-        raise OutputError("holds files that are not a run's", where=str(path), remedy=elsewhere)
+        return
     check_unclaimed(path / LOG)
     if not overwrite:
         manifest = read_manifest(path) or {}
@@ -217,7 +235,14 @@ def check_output(path: Path, *, overwrite: bool, job_sha256: str = "") -> None:
         raise OutputError(
             f"already holds a run (status: {status})",
             where=str(path),
-            remedy=f"{go_on}replace it with --overwrite, or {elsewhere}",
+            remedy=f"{go_on}replace it with --overwrite, or {_ELSEWHERE}",
+        )
+    previous = _previous_of(path)
+    if previous.exists() and not (previous / MANIFEST).is_file():
+        raise OutputError(
+            f"cannot be set aside as {previous}: what is there is not a run's",
+            where=str(path),
+            remedy=f"move that away, or {_ELSEWHERE}",
         )
 
 
@@ -226,21 +251,50 @@ def _previous_of(path: Path) -> Path:
 
 
 def _set_aside(path: Path) -> Path | None:
-    """Rename the run in ``path``, if there is one, to ``NAME.previous``."""
+    """Make way for a new run in ``path``; return the run that it replaces, where there is one.
+
+    That is the one in ``path``, renamed to ``NAME.previous``. But where there is a finished run of
+    that name already, and the one in ``path`` is not finished, it is the finished one.
+    """
     if not (path / MANIFEST).is_file():
         return None
     previous = _previous_of(path)
     try:
+        if _is_finished(previous) and not _is_finished(path):
+            _remove_run(path)
+            return previous
         if previous.exists():
-            shutil.rmtree(previous)
+            _remove_run(previous)
         path.rename(previous)
     except OSError as error:
         raise OutputError(
             f"cannot be set aside as {previous} ({error.strerror})",
             where=str(path),
-            remedy="choose another directory with --set output=DIR",
+            remedy=_ELSEWHERE,
         ) from None
     return previous
+
+
+def _is_finished(path: Path) -> bool:
+    return (read_manifest(path) or {}).get("status") == "finished"
+
+
+def _remove_run(path: Path) -> None:
+    """Remove a run's directory, the manifest last: until then one can tell what it is.
+
+    Raises:
+        OSError: something in it cannot be removed.
+    """
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != MANIFEST:
+            entry.unlink()
+    (path / MANIFEST).unlink(missing_ok=True)
+    if path.is_symlink():
+        path.unlink()
+    else:
+        path.rmdir()
 
 
 def _plot(rows: Sequence[Row]) -> bytes:

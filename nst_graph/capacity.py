@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from nst_graph.errors import CapacityError
 from nst_graph.estimate import (
     LOW_TARGET_TILE,
-    Estimate,
     estimate,
     largest_style,
     memory_mb,
@@ -54,10 +53,18 @@ def _decide_one_size(plan: Plan, begun: Mapping[str, Any] | None) -> tuple[Plan,
     settings = plan.job.session
     if choose_device(settings.device) == "gpu":
         return plan, {"mode": settings.memory, "tile_size": tile_size_of(plan)}
+    asked = plan
     if begun is not None:
         plan = _with_session(plan, memory=begun["mode"], tile_size=begun["tile_size"])
     cost = estimate(plan)
-    _require_fit(plan, cost)
+    if not cost.fits:
+        assert cost.available_mb is not None
+        raise CapacityError(
+            f"a picture of {plan.content.shape[1]}x{plan.content.shape[0]} pixels, computed "
+            f"{cost.mode}, needs about {cost.memory_mb} MB, and this machine has "
+            f"{cost.available_mb} MB available",
+            remedy=_remedy(asked, cost.available_mb, begun=begun is not None),
+        )
     decided = _with_session(plan, memory=cost.mode.memory, tile_size=cost.mode.tile_size)
     return decided, {
         "mode": cost.mode.memory,
@@ -78,26 +85,36 @@ def target_tile_of(plan: Plan) -> int | None:
     return LOW_TARGET_TILE if plan.job.session.memory == "low" else tile_size_of(plan)
 
 
-def _require_fit(plan: Plan, cost: Estimate) -> None:
-    if cost.fits:
-        return
-    assert cost.available_mb is not None
-    remedies = []
+def _remedy(plan: Plan, available_mb: int, *, begun: bool) -> str:
+    """What to do about a job that does not fit as it is to be computed.
+
+    Args:
+        plan: as the job says.
+        available_mb: memory that it can have.
+        begun: its run goes on as it was computed before, unless it starts over.
+    """
+    changes = " or ".join(_changes_that_fit(plan, available_mb))
+    if not begun:
+        return f"use {changes}" if changes else "free some memory"
+    if estimate(plan, available_mb).fits:  # its memory is "auto", which is decided anew
+        changed = ""
+    elif changes:
+        changed = f" with {changes}"
+    else:
+        return "free some memory"
+    again = f"nst-graph run {plan.output / 'job.yaml'} --overwrite"
+    return f"free some memory, or start over{changed}: {again}"
+
+
+def _changes_that_fit(plan: Plan, available_mb: int) -> Iterator[str]:
+    """Options with which the job would fit, each with what there is to say of it."""
     if plan.job.session.memory in ("full", "low") and plan.job.engine == "graph":
-        other = estimate(_with_session(plan, memory="auto"), cost.available_mb)
+        other = estimate(_with_session(plan, memory="auto"), available_mb)
         if other.fits:
-            remedies.append(
-                f"use --set session.memory={other.mode.memory}, which needs about "
-                f"{other.memory_mb} MB"
-            )
-    side = _largest_side(plan, cost.available_mb)
-    remedies.append(f"use --set size={side}, the largest that fits" if side else "free some memory")
-    raise CapacityError(
-        f"a picture of {plan.content.shape[1]}x{plan.content.shape[0]} pixels, computed "
-        f"{cost.mode}, needs about {cost.memory_mb} MB, and this machine has "
-        f"{cost.available_mb} MB available",
-        remedy=", or ".join(remedies),
-    )
+            yield f"--set session.memory={other.mode.memory} (about {other.memory_mb} MB)"
+    side = _largest_side(plan, available_mb)
+    if side:
+        yield f"--set size={side}, the largest that fits"
 
 
 def _largest_side(plan: Plan, available_mb: int) -> int | None:

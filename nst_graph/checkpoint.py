@@ -10,7 +10,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -100,27 +100,30 @@ class Saver:
         directory: of the run.
         settings: iterations and seconds between two.
         facts: of every ``Checkpoint``.
+        first: number of the first iteration that will be made.
     """
 
     def __init__(
-        self, directory: Path, settings: CheckpointSettings, facts: Mapping[str, Any]
+        self, directory: Path, settings: CheckpointSettings, facts: Mapping[str, Any], first: int
     ) -> None:
         self._directory = directory
         self._settings = settings
         self._facts = facts
+        self._saved = first - 1
         self._last = time.monotonic()
-        self._offered: tuple[Callable[[], OptimizerState], Progress] | None = None
+        self._offered: tuple[Step, Progress] | None = None
 
     def offer(self, step: Step, progress: Progress) -> None:
         """Take note of a step that can be gone on from, and save it if it is time to.
 
+        Not every iteration can be gone on from: the first one that is due or overdue is saved.
+
         Raises:
             OutputError: the file cannot be written; the one before is untouched.
         """
-        assert step.fetch_state is not None
-        self._offered = (step.fetch_state, progress)
+        self._offered = (step, progress)
         every, seconds = self._settings.every, self._settings.seconds
-        counted = bool(every) and (step.iteration + 1) % every == 0
+        counted = bool(every) and step.iteration - self._saved >= every
         if counted or (seconds and time.monotonic() - self._last >= seconds):
             self.save()
 
@@ -128,9 +131,11 @@ class Saver:
         """Save the step that was offered last, if there is one and it is not saved already."""
         if self._offered is None:
             return
-        fetch_state, progress = self._offered
-        save_checkpoint(self._directory, Checkpoint(self._facts, fetch_state(), progress))
+        step, progress = self._offered
+        assert step.fetch_state is not None
+        save_checkpoint(self._directory, Checkpoint(self._facts, step.fetch_state(), progress))
         self._offered = None
+        self._saved = step.iteration
         self._last = time.monotonic()
 
     def remove(self) -> None:

@@ -39,7 +39,8 @@ class Claim:
             raise OutputError(
                 "is being written by a run that is still at work",
                 where=str(path.parent),
-                remedy="wait until it has ended, or choose another directory with --set output=DIR",
+                remedy="wait until it has ended; a new run can have another directory, "
+                "with --set output=DIR",
             ) from None
         except OSError:
             os.close(descriptor)

@@ -14,7 +14,7 @@ from nst_graph.pictures import Pictures, read_pictures
 from nst_graph.plan import Plan
 from nst_graph.preprocess import initial_image, to_network
 from nst_graph.regions import blended, guides, region_names
-from nst_graph.session import environment, session_config
+from nst_graph.session import allows_tf32, environment, session_config
 from nst_graph.target_cache import CachedTargets
 from nst_graph.targets import TargetNetwork
 from nst_graph.types import (
@@ -137,6 +137,8 @@ def _what_decides_targets(plan: Plan, weights: VggWeights) -> dict[str, Any]:
         "onednn": machine["onednn"],
         "threads": machine["threads"],
         "deterministic": job.session.deterministic,
+        "mixed_precision": job.session.mixed_precision,
+        "tf32": allows_tf32(job.session),
         "device": [machine["device"], *machine["device_names"], cpu_model()],
     }
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nst_graph.animation import write_animation
-from nst_graph.artifacts import RunDirectory, check_output
+from nst_graph.artifacts import LOG, RunDirectory, check_output
 from nst_graph.capacity import decide_memory, target_tile_of
 from nst_graph.checkpoint import (
     CHECKPOINT,
@@ -22,8 +22,17 @@ from nst_graph.checkpoint import (
     check_job,
     load_checkpoint,
 )
+from nst_graph.claim import check_unclaimed
+from nst_graph.config import Job
 from nst_graph.engines import Engine, Ingredients, open_engine
-from nst_graph.errors import DivergedError, OutputError
+from nst_graph.errors import (
+    CapacityError,
+    DeviceError,
+    DivergedError,
+    NstGraphError,
+    OutputError,
+)
+from nst_graph.failures import told_failures
 from nst_graph.ingredients import Reusable, ingredients_of
 from nst_graph.interruption import Interrupted, StopRequest, stop_request
 from nst_graph.jobs import to_yaml
@@ -69,18 +78,20 @@ def run(
     Raises:
         OutputError: the output directory cannot be used; nothing in it was touched. Or a file of
             the run cannot be written; the last checkpoint stays.
-        CapacityError: the job needs more memory than there is.
-        WeightsError, PictureError, DeviceError: an input turned out bad when it was read.
+        CapacityError: the job needs more memory than there is, or memory ran out.
+        WeightsError, PictureError: an input turned out bad when it was read.
+        DeviceError: the device asked for is not there, or TensorFlow failed.
         DivergedError: a loss became NaN or infinite; the last good picture is saved.
         Interrupted: by a signal.
     """
     checkpoint = None
     if resume:
+        check_unclaimed(plan.output / LOG)
         checkpoint = load_checkpoint(plan.output)
         check_job(checkpoint, plan.job, plan.output)
     else:
         check_output(plan.output, overwrite=overwrite, job_sha256=plan.job.digest)
-    with stop_request() as stop:
+    with stop_request() as stop, told_failures(plan.job):
         stop.check()
         return _run(plan, watch, stop, checkpoint, reuse or Reusable(), overwrite=overwrite)
 
@@ -103,25 +114,29 @@ def _run(
     facts = {**facts_of(plan, pictures, weights), "memory": memory}
     profile = pictures.content.icc_profile
     directory = _open_directory(plan, facts, checkpoint, profile, overwrite=overwrite)
-    with _advice(directory.path):
+    with closing(directory), _advice(directory.path):
         directory.note(f"weights: {weights.provenance.description}")
         if notice := resolve_precision(job.session).notice:
             directory.note(notice)
         directory.note(f"device: {device_text(job.session)}")
         directory.note("memory: " + ", ".join(f"{name} {value}" for name, value in memory.items()))
         stages = _Stages(decided, pictures, replace(reuse, weights=weights), directory, clock)
-        saver = Saver(directory.path, job.checkpoint, facts)
+        first = checkpoint.state.next_iteration if checkpoint else job.log.first_iteration
+        saver = Saver(directory.path, job.checkpoint, facts, first)
         progress = checkpoint.progress if checkpoint else Progress()
         recorder = Recorder(plan, directory, pictures, clock, saver, progress)
         show = partial(written_pixels, job, pictures.content.pixels)
-        with (
-            closing(stages.steps(checkpoint.state if checkpoint else None)) as steps,
-            event_watcher(directory.path, job, lambda: stages.graph, show) as watch_events,
-        ):
-            _follow(steps, (watch_events, watch), recorder, stop)
-        result = replace(recorder.finish(), reusable=stages.reusable)
-    if job.log.animation != "none":
-        write_animation(directory.path, job.log.animation)
+        resume_at = first if checkpoint else None
+        with stop.deferred():
+            with (
+                closing(stages.steps(checkpoint.state if checkpoint else None)) as steps,
+                event_watcher(
+                    directory.path, job, lambda: stages.graph, show, resume_at
+                ) as watch_events,
+            ):
+                _follow(steps, (watch_events, watch), recorder, stop, decided.job)
+            result = replace(recorder.finish(), reusable=stages.reusable)
+        _animate(directory, job.log.animation, stop)
     return result
 
 
@@ -168,7 +183,7 @@ class _Stages:
             with open_engine(job.engine, ingredients, stage.job.session) as self._engine:
                 self._clock.lap("build")
                 if len(stages) == 1:
-                    yield from self._engine.optimise(job.optimizer, job.log, state)
+                    yield from self._engine.optimise(stage.job.optimizer, job.log, state)
                     return
                 for step in self._steps_of(stage, self._engine, state, last=last):
                     yield step
@@ -242,11 +257,15 @@ def _advice(directory: Path) -> Iterator[None]:
 
 
 def _follow(
-    steps: Iterable[Step], watchers: Sequence[Watcher], recorder: Recorder, stop: StopRequest
+    steps: Iterable[Step],
+    watchers: Sequence[Watcher],
+    recorder: Recorder,
+    stop: StopRequest,
+    job: Job,
 ) -> None:
     """Record the steps and show them, until they end or someone asks for the end."""
     try:
-        with stop.deferred():
+        with told_failures(job):
             for step in steps:
                 recorder.record(step)
                 for watch in watchers:
@@ -256,9 +275,28 @@ def _follow(
                     stop.check()
     except Interrupted:
         raise  # it is dealt with, or it is the second one: at once
-    except (DivergedError, KeyboardInterrupt) as error:
+    except (DivergedError, CapacityError, DeviceError, KeyboardInterrupt) as error:
         recorder.abandon(error)
         raise
+
+
+def _animate(directory: RunDirectory, kind: str, stop: StopRequest) -> None:
+    """Make the animation that a job asks for; the run is finished, whatever comes of it."""
+    if kind == "none":
+        return
+    try:
+        stop.check()
+        write_animation(directory.path, kind)
+        return
+    except NstGraphError as error:
+        text = " ".join(str(error).split())
+    except MemoryError:
+        text = "memory ran out"
+    except KeyboardInterrupt as signal:
+        text = f"interrupted {signal}; go on: nst-graph animate {directory.path} --format {kind}"
+    _LOG.warning("notice: the run is finished, without its animation: %s", text)
+    with suppress(OutputError):
+        directory.note(f"no animation: {text}")
 
 
 __all__ = ["Reusable", "RunResult", "Watcher", "run"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nst_graph.animation import check_format
+from nst_graph.animation import check_format, check_images
 from nst_graph.config import SMALLEST_SIDE, Job, StyleSize
 from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.filenames import fault_of_path
@@ -65,9 +65,7 @@ class Plan:
 
     @property
     def stages(self) -> tuple[Plan, ...]:
-        """Plans of one size each, in their order: this one, where there is one size."""
-        if not self.coarser:
-            return (self,)
+        """Plans of one size each, in their order."""
         return (*self.coarser, replace(self, job=self.job.stages[-1], coarser=()))
 
     @property
@@ -126,6 +124,7 @@ def make_plan(loaded: LoadedJob) -> Plan:
     job = loaded.job
     *coarser, finest = job.stages
     last = _plan_of_one_size(replace(loaded, job=finest))
+    check_images(job, loaded.where("log", "image_every"))
     return replace(
         last,
         job=job,

@@ -20,6 +20,7 @@ from nst_graph.checkpoint import (
 )
 from nst_graph.colors import with_chrominance_of
 from nst_graph.config import Job
+from nst_graph.errors import DivergedError
 from nst_graph.images import Picture, profile_name, resize
 from nst_graph.ingredients import Reusable
 from nst_graph.pictures import Pictures
@@ -145,16 +146,23 @@ class Recorder:
         return RunResult(self._directory.path, picture, self._losses, self._clock.seconds)
 
     def abandon(self, error: BaseException) -> None:
-        """Keep what there is of a run that was interrupted or diverged."""
-        interrupted = isinstance(error, KeyboardInterrupt)
-        if not interrupted:
+        """Keep what there is of a run that was interrupted, diverged, or failed.
+
+        After a failure of the device nothing is asked of it: the last checkpoint and the image that
+        was fetched last are what there is.
+        """
+        status = "failed"
+        if isinstance(error, DivergedError):
+            status = "diverged"
             self._saver.remove()  # it would diverge again
-        elif self._step is not None:
-            self._saver.save()
-            self._keep(self._step)
+        elif isinstance(error, KeyboardInterrupt):
+            status = "interrupted"
+            if self._step is not None:
+                self._saver.save()
+                self._keep(self._step)
         if self._last is not None:
             self._save_result()
-        self._complete("interrupted" if interrupted else "diverged", error=str(error))
+        self._complete(status, error=str(error))
 
     def _save_result(self) -> Path:
         assert self._last is not None

@@ -35,4 +35,6 @@ def plan_to_resume(directory: Path) -> Plan:
     loaded = load_job(directory / "job.yaml")
     check_job(checkpoint, loaded.job, directory)
     # The directory may have been moved since, and its name is no part of the job.
-    return replace(make_plan(loaded), output=directory)
+    plan = make_plan(loaded)
+    coarser = tuple(replace(stage, output=directory) for stage in plan.coarser)
+    return replace(plan, output=directory, coarser=coarser)

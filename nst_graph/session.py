@@ -95,8 +95,12 @@ def make_deterministic(settings: SessionSettings) -> None:
 
 def use_tf32(settings: SessionSettings) -> None:
     """Allow TF32 in this process, or forbid it; TensorFlow allows it unless told otherwise."""
-    wanted = settings.precision == "fast" if settings.tf32 is None else settings.tf32
-    tf.config.experimental.enable_tensor_float_32_execution(wanted)
+    tf.config.experimental.enable_tensor_float_32_execution(allows_tf32(settings))
+
+
+def allows_tf32(settings: SessionSettings) -> bool:
+    """Whether a job lets TensorFlow multiply float32 in TF32."""
+    return settings.precision == "fast" if settings.tf32 is None else settings.tf32
 
 
 def check_placement(session: Any, fetches: Any, device: str) -> None:

@@ -5,6 +5,7 @@ The file is written with TensorFlow alone; TensorBoard itself is needed only to 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,33 +27,40 @@ LARGEST_CONSTANT = 1024
 
 
 class EventLog:
-    """One run's event file. Use as a context manager.
+    """One event file of a run. Use as a context manager.
 
     Args:
         directory: what to give to ``tensorboard --logdir``; made if it is not there.
+        resume_at: number of the next iteration of a run that goes on: TensorBoard drops what
+            earlier files in the directory say of it and of those that follow. None: a new run.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, here or later on.
     """
 
-    def __init__(self, directory: Path) -> None:
-        path = directory / f"events.out.tfevents.{int(time.time())}.nst_graph"
-        try:
+    def __init__(self, directory: Path, resume_at: int | None = None) -> None:
+        # TensorBoard reads the files of a directory in the order of their names.
+        seconds, fraction = divmod(time.time_ns(), 10**9)
+        name = f"events.out.tfevents.{seconds}.{fraction:09d}.{os.getpid()}.nst_graph"
+        self._path = directory / name
+        with self._guarded():
             directory.mkdir(parents=True, exist_ok=True)
-            self._writer = tf.io.TFRecordWriter(str(path))
-        except (OSError, tf.errors.OpError) as error:
-            raise OutputError(
-                f"cannot be written ({error})",
-                where=str(path),
-                remedy="choose another directory with --set output=DIR",
-            ) from None
+            self._writer = tf.io.TFRecordWriter(str(self._path))
         self._write(file_version="brain.Event:2")
+        if resume_at is not None:
+            start = tf1.SessionLog(status=tf1.SessionLog.START)
+            self._write(step=resume_at, session_log=start)
 
     def __enter__(self) -> EventLog:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._writer.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        try:
+            with self._guarded():
+                self._writer.close()
+        except OutputError:
+            if kind is None:  # else what went wrong first is what to tell
+                raise
 
     def add_losses(self, losses: Mapping[str, float], iteration: int) -> None:
         """Add a point to the curve of each loss; the sums go under "loss", layers keep their names.
@@ -86,8 +94,21 @@ class EventLog:
 
     def _write(self, **fields: Any) -> None:
         event = tf1.Event(wall_time=time.time(), **fields)
-        self._writer.write(event.SerializeToString())
-        self._writer.flush()
+        with self._guarded():
+            self._writer.write(event.SerializeToString())
+            self._writer.flush()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """What the file system refuses, as an OutputError."""
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            raise OutputError(
+                f"cannot be written ({error})",
+                where=str(self._path),
+                remedy="check that the folder may be written and has room",
+            ) from None
 
 
 def without_large_constants(graph: Any) -> Any:
@@ -123,6 +144,7 @@ def event_watcher(
     job: Job,
     graph: Callable[[], tf.Graph | None],
     show: Callable[[FloatArray], Pixels],
+    resume_at: int | None = None,
 ) -> Iterator[Callable[[Step], None]]:
     """A watcher that writes what a job logs into ``directory/tensorboard``, if the job asks for it.
 
@@ -131,6 +153,7 @@ def event_watcher(
         job: its ``log`` says what is written and how often.
         graph: asked after the first step, when it is complete; None where there is none.
         show: makes pixels of an image in network space.
+        resume_at: as of ``EventLog``; the graph is there already.
 
     Raises:
         OutputError: the file cannot be written.
@@ -138,7 +161,7 @@ def event_watcher(
     if not job.log.tensorboard:
         yield lambda step: None
         return
-    begun, every = False, job.log.image_every
+    begun, every = resume_at is not None, job.log.image_every
 
     def watch(step: Step) -> None:
         nonlocal begun
@@ -150,5 +173,5 @@ def event_watcher(
         if step.final or (every and step.iteration % every == 0):
             events.add_picture(show(step.fetch_image()), step.iteration)
 
-    with EventLog(directory / "tensorboard") as events:
+    with EventLog(directory / "tensorboard", resume_at) as events:
         yield watch

@@ -32,7 +32,16 @@ ROWS = (
     ("variables", "colors"),
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),
-    ("session", "machine", "targets", "target_cache", "objective", "problem", "op_seeds"),
+    (
+        "session",
+        "machine",
+        "targets",
+        "target_cache",
+        "objective",
+        "problem",
+        "op_seeds",
+        "failures",
+    ),
     ("precision", "fast", "tiled", "builders"),
     ("faults", "layering", "jobfile", "jobs", "sweep"),
     (

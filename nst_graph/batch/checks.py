@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nst_graph.artifacts import check_output
+from nst_graph.artifacts import check_directory
 from nst_graph.batch.expansion import MAX_PROBLEMS, Batch, BatchJob, load_batch
 from nst_graph.batch.state import RunState, state_of
 from nst_graph.errors import NstGraphError, OutputError
@@ -47,7 +47,7 @@ def plan_batch(batch: Batch) -> PlannedBatch:
     for job in batch.jobs:
         try:
             jobs.append(PlannedJob(job, make_plan(job.loaded)))
-            check_output(jobs[-1].plan.output, overwrite=True)
+            check_directory(jobs[-1].plan.output)
         except NstGraphError as error:
             problems |= {str(problem): problem for problem in problems_of(error)}
         if len(problems) > MAX_PROBLEMS:

@@ -129,7 +129,7 @@ def perform(
         return ended("failed", " ".join(str(error).split()))
     except BrokenPipeError:
         raise  # the batch that this process works for is gone
-    except Exception as error:  # TensorFlow's, such as memory that ran out: the others go on
+    except Exception as error:  # a fault of this program: the others go on
         _LOG.debug("job %d failed", index, exc_info=True)
         text = " ".join(str(error).split())
         return ended("failed", f"{type(error).__name__}: {text}"[:500])

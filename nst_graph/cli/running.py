@@ -122,10 +122,13 @@ def carry_out(plan: Plan, *, overwrite: bool = False, resume: bool = False) -> N
 
 
 def _left_in(directory: Path) -> str:
+    from nst_graph.artifacts import read_manifest
     from nst_graph.checkpoint import CHECKPOINT
 
+    if (read_manifest(directory) or {}).get("status") == "finished":
+        return f"; {directory} holds a finished run"
     if not (directory / CHECKPOINT).is_file():
-        return ", before there was anything to keep"
+        return ", before there was a checkpoint to go on from"
     return f"; the last picture is in {directory}; go on: nst-graph resume {directory}"
 
 

@@ -27,6 +27,7 @@ _ENDINGS = {
     "running": "This run is still going on, or was killed.",
     "interrupted": "This run was interrupted before its end.",
     "diverged": "This run diverged: a loss became infinite or not a number.",
+    "failed": "This run failed: memory ran out, or the device.",
 }
 
 #: Beyond so many, the table of the losses shows some of the rows.
