@@ -126,6 +126,28 @@ def test_a_job_without_images_has_none_to_animate() -> None:
     assert make_job({**JOB, "log": {"animation": "gif"}}).job.log.animation == "gif"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "enough"),
+    [
+        (["optimizer.steps=2", "log.image_every=50"], True),  # the first and the last
+        (["optimizer.steps=1", "log.image_every=50"], False),
+        (["optimizer.steps=50", "log.image_every=50", "log.first_iteration=1"], False),
+        (["optimizer.steps=51", "log.image_every=50", "log.first_iteration=1"], True),
+        (["optimizer={name: lbfgs, segments: 1}"], False),
+        (["optimizer={name: lbfgs, segments: 1, stream: evaluation}"], True),
+        (["optimizer.steps=1", "sizes=[48, 64]", "log.image_every=50"], True),
+    ],
+)
+def test_a_run_too_short_for_two_images_is_refused(overrides: list[str], enough: bool) -> None:
+    loaded = make_job({**JOB, "log": {"animation": "gif"}}, overrides)
+    if enough:
+        make_plan(loaded)
+        return
+    with pytest.raises(ConfigError, match="too few pictures") as caught:
+        make_plan(loaded)
+    assert "log.image_every" in caught.value.where
+
+
 @pytest.mark.tensorflow
 def test_a_job_asks_for_it(tmp_path: Path) -> None:
     from smallruns import small_run

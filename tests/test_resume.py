@@ -21,6 +21,7 @@ import pytest
 from nst_graph.artifacts import read_manifest
 from nst_graph.batch import RunState, check_states, load_batch, plan_batch, run_batch
 from nst_graph.checkpoint import CHECKPOINT, load_checkpoint
+from nst_graph.claim import Claim
 from nst_graph.errors import NstGraphError, OutputError
 from nst_graph.images import read_picture, write_picture
 from nst_graph.interruption import Interrupted, stop_request
@@ -189,9 +190,10 @@ def test_checkpoints_come_every_so_many_iterations_or_seconds(tmp_path: Path) ->
     assert positions("optimizer.steps=5", "checkpoint.every=2") == [None, 2, 2, 4, 4]
     assert positions("optimizer.steps=3", "checkpoint.seconds=1e-9") == [1, 2, 2]
     assert positions("optimizer.steps=3", "checkpoint={every: 0, seconds: 0}") == [None] * 3
-    streaming = [*LBFGS, "optimizer.stream=evaluation", "checkpoint.every=1"]
-    kept = [place for place in positions(*streaming) if place is not None]
-    assert len(set(kept)) == 3, "segments end four times, and the last one ends the run"
+    for every in (1, 2, 3):  # of evaluations; a segment has three or a few more
+        streaming = [*LBFGS, "optimizer.stream=evaluation", f"checkpoint.every={every}"]
+        kept = [place for place in positions(*streaming) if place is not None]
+        assert len(set(kept)) == 3, "segments end four times, and the last one ends the run"
 
 
 def test_checkpoints_are_no_part_of_what_a_job_is(tmp_path: Path) -> None:
@@ -396,6 +398,25 @@ def test_a_batch_goes_on_from_checkpoints(tmp_path: Path, monkeypatch: pytest.Mo
     run_batch(whole, check_states(whole, overwrite=False))
     for job, other in zip(planned.jobs, whole.jobs, strict=True):
         assert_same_results(job.plan.output, other.plan.output)
+
+
+def test_a_run_that_is_at_work_is_not_resumed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_job(tmp_path, '"optimizer": {"steps": 3}, "sweep": {"weights.seed": [1, 2]}')
+    planned = plan_batch(load_batch(Path("job.yaml")))
+    busy = planned.jobs[0].plan
+    with pytest.raises(Interrupted):
+        run(busy, stop_after(1))
+    claim = Claim(busy.output / "run.log")
+    assert "still at work" in refusal(busy.output).what
+    planned = plan_batch(load_batch(Path("job.yaml")))  # that is no fault of the file
+    report = run_batch(planned, check_states(planned, overwrite=False))
+    assert [each.status for each in report.outcomes] == ["failed", "finished"]
+    assert "still at work" in report.outcomes[0].error
+    claim.release()
+    assert load_checkpoint(busy.output).state.next_iteration == 2
 
 
 def test_a_batch_starts_over_where_the_checkpoint_does_not_fit(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from networks import seeded_weights
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from nst_graph.builders import choose_builder
 from nst_graph.capacity import decide_memory
 from nst_graph.config import SessionSettings
-from nst_graph.errors import DeviceError
+from nst_graph.errors import CapacityError, DeviceError
+from nst_graph.ingredients import _what_decides_targets
 from nst_graph.jobs import make_job
 from nst_graph.pipeline import run
 from nst_graph.plan import make_plan
@@ -129,6 +131,36 @@ def test_a_run_that_is_resumed_is_computed_as_it_was_begun(tmp_path: Path) -> No
     resumed, facts = decide_memory(plan, {"mode": "tiled", "tile_size": 64})
     assert (resumed.job.session.memory, resumed.job.session.tile_size) == ("tiled", 64)
     assert (facts["mode"], facts["tile_size"]) == ("tiled", 64)
+
+
+def test_a_resumed_run_that_does_not_fit_can_start_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = {"mode": "full", "tile_size": None}
+
+    def remedy(*overrides: str) -> str:
+        job = make_job({**JOB, "size": 1024, "output": str(tmp_path)}, overrides)
+        with pytest.raises(CapacityError) as caught:
+            decide_memory(make_plan(job), begun)
+        return caught.value.remedy
+
+    monkeypatch.setattr("nst_graph.estimate.available_memory_mb", lambda: 1300)
+    again = f"nst-graph run {tmp_path}/job.yaml --overwrite"
+    assert remedy() == f"free some memory, or start over: {again}", "auto finds a way that fits"
+    assert "start over with --set session.memory=" in remedy("session.memory=full")
+    assert remedy("engine=eager").startswith("free some memory, or start over with --set size=")
+    monkeypatch.setattr("nst_graph.estimate.available_memory_mb", lambda: 500)
+    assert remedy() == "free some memory"
+
+
+@pytest.mark.parametrize("setting", ["mixed_precision=bf16", "tf32=true", "deterministic=false"])
+def test_targets_of_other_arithmetic_are_not_taken_from_the_cache(setting: str) -> None:
+    def entry(*overrides: str) -> dict[str, object]:
+        plan = make_plan(make_job({**JOB, "output": "runs/x"}, overrides))
+        return _what_decides_targets(plan, seeded_weights())
+
+    assert entry() == entry("session.memory_growth=false")
+    assert entry() != entry(f"session.{setting}")
 
 
 def test_styles_of_other_tiles_are_not_shared() -> None:

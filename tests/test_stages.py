@@ -255,6 +255,13 @@ def test_a_run_is_resumed_in_any_stage_to_the_same_bits(
 
 
 @tensorflow
+def test_one_entry_of_sizes_has_its_own_optimiser(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path / "run", "sizes=[{size: 48, optimizer: {name: adam, steps: 4}}]")
+    assert (plan.budget, plan.describe_work()) == (4, "adam, 4 steps")
+    assert len(rows_of(run(plan))) == 4
+
+
+@tensorflow
 @pytest.mark.parametrize("engine", ["function", "eager"])
 def test_other_engines_and_tensorboard(tmp_path: Path, engine: str) -> None:
     overrides = (f"engine={engine}", "log.tensorboard=true", "sizes=[48, 64]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,34 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("a file", encoding="utf-8")
     with pytest.raises(OutputError, match="cannot be written"):
         EventLog(tmp_path / "tensorboard")
+
+
+def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OutputError, match="cannot be written"), EventLog(tmp_path) as events:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+            for iteration in range(100):
+                events.add_losses({"total": 1.0}, iteration)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_run_that_goes_on_has_a_file_of_its_own_and_says_from_where(tmp_path: Path) -> None:
+    for resume_at, iterations in ((None, range(5)), (3, range(3, 6))):
+        with EventLog(tmp_path, resume_at) as events:
+            for iteration in iterations:
+                events.add_losses({"total": float(iteration)}, iteration)
+    _, later = sorted(tmp_path.iterdir())
+    records = tf.data.TFRecordDataset(str(later)).as_numpy_iterator()
+    version, start, first, *_ = map(tf1.Event.FromString, records)
+    assert version.file_version
+    assert (start.session_log.status, start.step) == (tf1.SessionLog.START, 3)
+    assert first.step == 3
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    found = accumulator.EventAccumulator(str(tmp_path))
+    found.Reload()
+    assert [event.step for event in found.Scalars("loss/total")] == list(range(6))
 
 
 def test_tensorboard_itself_reads_it(finished: RunResult) -> None:
