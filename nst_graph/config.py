@@ -74,6 +74,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
+TileSize = Annotated[int, Field(ge=64, le=8192, multiple_of=16)]
 
 # The names of the tables in losses.py, preprocess.py, colors.py, images/, animation.py and
 # engines/. They stand here too so that a job is validated without importing TensorFlow; a test
@@ -432,6 +433,14 @@ class ColorSettings(Section):
     )
 
 
+#: What only the graph engine can do.
+_OF_THE_GRAPH = {
+    "precision": ("fast",),
+    "memory": ("low", "tiled"),
+    "mixed_precision": ("bf16",),
+}
+
+
 class SessionSettings(Section):
     """Where and how TensorFlow runs."""
 
@@ -455,7 +464,7 @@ class SessionSettings(Section):
         "by the hand-written step; tiled: one tile at once, with a second forward pass; auto: the "
         "first of these that fits; low and tiled: engine: graph only",
     )
-    tile_size: Annotated[int, Field(ge=64, le=8192, multiple_of=16)] | None = Field(
+    tile_size: TileSize | None = Field(
         None,
         description="side of a tile in pixels, 64 to 8192, a multiple of 16; null: by the memory",
     )
@@ -475,13 +484,12 @@ class SessionSettings(Section):
         None, description="most of a GPU's memory that is taken, above 0, to 1; null: no limit"
     )
 
-
-#: What only the graph engine can do.
-_OF_THE_GRAPH = {
-    "precision": ("fast",),
-    "memory": ("low", "tiled"),
-    "mixed_precision": ("bf16",),
-}
+    @property
+    def of_the_graph(self) -> str | None:
+        """The first key whose value only the graph engine knows."""
+        return next(
+            (key for key, values in _OF_THE_GRAPH.items() if getattr(self, key) in values), None
+        )
 
 
 class Job(Section):
@@ -564,14 +572,11 @@ class Job(Section):
     @field_validator("session")
     @classmethod
     def _of_the_graph(cls, session: SessionSettings, info: ValidationInfo) -> SessionSettings:
-        if info.data.get("engine", "graph") == "graph":
-            return session
-        for key, values in _OF_THE_GRAPH.items():
-            if getattr(session, key) in values:
-                raise ValueError(
-                    f"{key}: {getattr(session, key)} is for engine: graph; set that, or leave it "
-                    "out"
-                )
+        key = session.of_the_graph
+        if info.data.get("engine", "graph") != "graph" and key is not None:
+            raise ValueError(
+                f"{key}: {getattr(session, key)} is for engine: graph; set that, or leave it out"
+            )
         return session
 
     @field_validator("session")

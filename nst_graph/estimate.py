@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from nst_graph.config import Job, LbfgsSettings
 from nst_graph.inspection.facts import layer_facts
 from nst_graph.layers import deepest_of, reach_of
 from nst_graph.machine import available_memory_mb
+from nst_graph.memory_mode import Mode
 from nst_graph.plan import Plan
 from nst_graph.tiles import cut
 
@@ -78,25 +78,6 @@ Shape = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Mode:
-    """How a step is computed, as far as its memory goes.
-
-    Attributes:
-        memory: "full": all activations at once; "low": blocks 1 and 2 in strips; "tiled": those of
-            one window.
-        tile_size: side of a tile in pixels; None where there are none.
-    """
-
-    memory: Literal["full", "low", "tiled"]
-    tile_size: int | None = None
-
-    def __str__(self) -> str:
-        if self.tile_size is not None:
-            return f"in tiles of {self.tile_size} pixels"
-        return "as a whole" if self.memory == "full" else "in strips"
-
-
-@dataclass(frozen=True)
 class Estimate:
     """What a job will take.
 
@@ -115,6 +96,10 @@ class Estimate:
     @property
     def fits(self) -> bool:
         return self.available_mb is None or self.memory_mb <= self.available_mb
+
+    def describe(self) -> str:
+        """Memory that a job needs, that there is, and how it makes do."""
+        return memory_text(self.memory_mb, self.available_mb, str(self.mode))
 
     def seconds(self, speed: float) -> float:
         """Time on a machine of that many operations a second."""
@@ -138,9 +123,16 @@ def estimate(plan: Plan, available_mb: int | None = None) -> Estimate:
     )
 
 
+def memory_text(needed_mb: int, available_mb: int | None, how: str) -> str:
+    """Memory that a job needs and that there is, MB; None where that is not known."""
+    available = "" if available_mb is None else f" of {available_mb} MB available"
+    return f"about {needed_mb} MB{available}, computed {how}"
+
+
 def _of_one_size(plan: Plan, available_mb: int | None) -> Estimate:
-    job, shapes = plan.job, (plan.content.shape, largest_style(plan))
-    choices = {mode: memory_mb(job, *shapes, mode) for mode in modes(job, plan.content.shape)}
+    job, shapes, settled = plan.job, (plan.content.shape, largest_style(plan)), settled_mode(plan)
+    to_choose = modes(job, plan.content.shape) if settled is None else (settled,)
+    choices = {mode: memory_mb(job, *shapes, mode) for mode in to_choose}
     fitting = (
         mode for mode, size in choices.items() if available_mb is None or size <= available_mb
     )
@@ -151,6 +143,15 @@ def _of_one_size(plan: Plan, available_mb: int | None) -> Estimate:
 def largest_style(plan: Plan) -> Shape:
     """Height and width of the largest style picture."""
     return max((style.picture.shape for style in plan.styles), key=prod)
+
+
+def settled_mode(plan: Plan) -> Mode | None:
+    """The mode that is settled for a plan of one size, if its settings allow it; else None."""
+    mode, side = plan.mode, plan.job.session.tile_size
+    if mode is None or (mode.tile_size is not None and side not in (None, mode.tile_size)):
+        return None
+    allowed = {choice.memory for choice in modes(plan.job, plan.content.shape)}
+    return mode if mode.memory in allowed else None
 
 
 def modes(job: Job, shape: Shape) -> Iterator[Mode]:

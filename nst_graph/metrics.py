@@ -17,11 +17,12 @@ from nst_graph.files import append_line, replace_file
 CSV_NAME = "metrics.csv"
 JSONL_NAME = "metrics.jsonl"
 
-#: A row: iteration, updates, for L-BFGS evaluations and status, seconds, and the named losses.
+#: A row: for several sizes the stage, iteration, updates, for L-BFGS evaluations and status,
+#: seconds, and the named losses.
 Row = Mapping[str, Any]
 
 #: Columns of a row that are no losses.
-COUNTS = ("iteration", "updates", "evaluations", "status", "seconds")
+COUNTS = ("stage", "iteration", "updates", "evaluations", "status", "seconds")
 
 
 class Metrics:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nst_graph.config import TileSize
 from nst_graph.errors import PictureError
 from nst_graph.images import read_metadata
+from nst_graph.memory_mode import modes_only
 
 #: Key of the metadata under which the manifest stands, as JSON.
 KEY = "nst_graph"
@@ -41,6 +43,14 @@ class WeightsFacts(_Record):
     path: str | None
 
 
+class MemoryFacts(_Record):
+    """How the run was computed: ``memory_mode`` tells the form."""
+
+    mode: Literal["full", "low", "tiled"]
+    tile_size: TileSize | None
+    coarser: tuple[MemoryFacts, ...] = ()
+
+
 class Origin(_Record):
     """What a picture of a run says of itself.
 
@@ -51,6 +61,7 @@ class Origin(_Record):
         inputs: by name: "content", "style", ...
         weights: the kernels.
         environment: versions, device, threads.
+        memory: modes in which the run was computed; None in pictures of versions that did not tell.
         file: the picture's name in its run's directory, such as "images/iteration_000040.png".
         iteration: after which the image was taken.
     """
@@ -61,6 +72,7 @@ class Origin(_Record):
     inputs: dict[str, InputFacts]
     weights: WeightsFacts
     environment: dict[str, Any]
+    memory: MemoryFacts | None = None
     file: str
     iteration: int
 
@@ -77,6 +89,8 @@ def picture_metadata(manifest: Mapping[str, Any], name: str, iteration: int) -> 
     """
     settings = {key: value for key, value in manifest["job"].items() if key != "output"}
     carried = {key: manifest[key] for key in _CARRIED}
+    if "memory" in manifest:
+        carried["memory"] = modes_only(manifest["memory"])
     return {
         "Software": f"nst_graph {manifest['nst_graph']}",
         "Description": f"Neural style transfer; weights: {manifest['weights']['description']}",

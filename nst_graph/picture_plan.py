@@ -81,7 +81,7 @@ def bind_styles(
     found, complete = [], content is not None
     for index, style in enumerate(job.styles):
         where = loaded.where(*key_of_style(job, index, "picture"))
-        picture = faults.attempt(partial(_check_style, job, style, content, where))
+        picture = faults.attempt(partial(style_source, job, style, content, where))
         mask = None
         if style.mask is not None and content is not None:
             where = loaded.where(*key_of_style(job, index, "mask"))
@@ -96,11 +96,28 @@ def bind_styles(
     return tuple(found)
 
 
-def _check_style(
+def style_source(
     job: Job, style: StylePicture, content: PictureSource | None, where: str
 ) -> PictureSource:
+    """One of a job's style pictures, found and measured.
+
+    Args:
+        job: whose ``size`` and ``style_size`` count.
+        style: of the job.
+        content: None where it is at fault itself.
+        where: of the job's key, for messages.
+
+    Raises:
+        ConfigError, PictureError: as ``check_picture``.
+    """
     size = _style_size(job, style, content)
     return check_picture(style.picture, size, job.resize_method, where, job.style_scale)
+
+
+def has_own_size(job: Job, style: StylePicture) -> bool:
+    """A style's size is given in pixels: it does not follow the content's."""
+    size = job.style_size if style.size is None else style.size
+    return size is not None and size != "content"
 
 
 def _style_size(job: Job, style: StylePicture, content: PictureSource | None) -> Size | None:

@@ -37,7 +37,7 @@ from nst_graph.ingredients import Reusable, ingredients_of
 from nst_graph.interruption import Interrupted, StopRequest, stop_request
 from nst_graph.jobs import to_yaml
 from nst_graph.pictures import Pictures, read_pictures
-from nst_graph.plan import Plan
+from nst_graph.plan import Plan, settled
 from nst_graph.precision import resolve_precision
 from nst_graph.recording import Recorder, RunResult, Stopwatch, facts_of, written_pixels
 from nst_graph.session import device_text, session_config
@@ -69,7 +69,7 @@ def run(
     SIGINT and SIGTERM end it after the step in progress, with checkpoint and picture written.
 
     Args:
-        plan: from ``make_plan``.
+        plan: from ``make_plan``, ``plan_to_resume`` or ``plan_rerun``.
         watch: sees each Step after the run's directory has recorded it.
         overwrite: replace a run that is in the output directory.
         reuse: of an earlier run, what is the same in this one.
@@ -81,7 +81,7 @@ def run(
         CapacityError: the job needs more memory than there is, or memory ran out.
         WeightsError, PictureError: an input turned out bad when it was read.
         DeviceError: the device asked for is not there, or TensorFlow failed.
-        DivergedError: a loss became NaN or infinite; the last good picture is saved.
+        DivergedError: a loss became NaN or infinite; the last good picture, if any, is saved.
         Interrupted: by a signal.
     """
     checkpoint = None
@@ -106,7 +106,9 @@ def _run(
     overwrite: bool,
 ) -> RunResult:
     job, clock = plan.job, Stopwatch(checkpoint.progress.timings if checkpoint else {})
-    decided, memory = decide_memory(plan, checkpoint.facts.get("memory") if checkpoint else None)
+    if checkpoint:  # the last bits depend on how a step is computed
+        plan = settled(plan, checkpoint.facts.get("memory"))
+    decided, memory = decide_memory(plan, begun=checkpoint is not None)
     pictures = read_pictures(plan)
     clock.lap("read pictures")
     weights = reuse.weights or load(plan.weights, pictures.for_weights)

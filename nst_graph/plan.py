@@ -12,6 +12,7 @@ from nst_graph.config import SMALLEST_SIDE, Job, StyleSize
 from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.filenames import fault_of_path
 from nst_graph.jobs import InvalidJobError, LoadedJob, load_job, problems_of
+from nst_graph.memory_mode import Mode, modes_in
 from nst_graph.picture_plan import (
     Faults,
     StyleSource,
@@ -35,6 +36,8 @@ class Plan:
         output: directory of the results.
         initial: the picture to start from, at the content's size, where that is one.
         coarser: plans of the smaller sizes that come first, where the job has several.
+        mode: in which its memory is kept to, where that is settled: by the run that is resumed or
+            made again, or by what a cluster set aside for it. None: by the memory there will be.
     """
 
     job: Job
@@ -44,6 +47,7 @@ class Plan:
     output: Path
     initial: PictureSource | None = None
     coarser: tuple[Plan, ...] = ()
+    mode: Mode | None = None
 
     @property
     def style(self) -> PictureSource:
@@ -67,6 +71,13 @@ class Plan:
     def stages(self) -> tuple[Plan, ...]:
         """Plans of one size each, in their order."""
         return (*self.coarser, replace(self, job=self.job.stages[-1], coarser=()))
+
+    def with_modes(self, modes: Sequence[Mode | None]) -> Plan:
+        """The plan with ``mode`` settled for each of its stages, in their order."""
+        *coarser, last = modes
+        stages = zip(self.coarser, coarser, strict=True)
+        settled = tuple(replace(stage, mode=mode) for stage, mode in stages)
+        return replace(self, mode=last, coarser=settled)
 
     @property
     def budget(self) -> int:
@@ -94,6 +105,17 @@ def plan_file(path: Path, overrides: Sequence[str] = ()) -> Plan:
         InvalidJobError: several.
     """
     return make_plan(loaded_or_faults(lambda: load_job(path, overrides)))
+
+
+def settled(plan: Plan, memory: object) -> Plan:
+    """The plan, to be computed in the modes of an earlier run with as many sizes.
+
+    Args:
+        plan: of one job.
+        memory: what the earlier run's manifest says of its memory; None where there is nothing.
+    """
+    modes = modes_in(memory)
+    return plan.with_modes(modes) if len(modes) == len(plan.stages) else plan
 
 
 def loaded_or_faults(load: Callable[[], LoadedJob]) -> LoadedJob:

@@ -162,6 +162,8 @@ class Recorder:
                 self._keep(self._step)
         if self._last is not None:
             self._save_result()
+            if isinstance(error, DivergedError):
+                error.remedy += "; the last good picture was kept"
         self._complete(status, error=str(error))
 
     def _save_result(self) -> Path:

@@ -16,8 +16,9 @@ from nst_graph.images import UInt8Array, read_picture
 from nst_graph.jobfile import parse_overrides
 from nst_graph.jobs import InvalidJobError, LoadedJob, complete
 from nst_graph.layering import JobSource, Layer
+from nst_graph.memory_mode import modes_in, modes_text
 from nst_graph.origin import InputFacts, Origin, read_origin
-from nst_graph.plan import Plan, make_plan
+from nst_graph.plan import Plan, make_plan, settled
 from nst_graph.sources import PictureSource
 from nst_graph.weights.cache import WeightsCache
 from nst_graph.weights.loading import identify
@@ -70,6 +71,8 @@ def default_output(picture: Path, origin: Origin) -> Path:
 def plan_rerun(picture: Path, origin: Origin, output: Path, overrides: Sequence[str] = ()) -> Plan:
     """The plan that makes a picture again, its inputs checked against their recorded digests.
 
+    At the same size its memory is kept to as then, where the settings allow it.
+
     Args:
         picture: the file, for messages.
         origin: what it says of itself.
@@ -97,7 +100,9 @@ def plan_rerun(picture: Path, origin: Origin, output: Path, overrides: Sequence[
             where=f"{picture}: weights",
             remedy=f"add --set weights.source={origin.weights.source}",
         )
-    return plan
+    content = origin.inputs.get("content")
+    as_large = content is not None and plan.content.shape == (content.height, content.width)
+    return settled(plan, _memory_of(origin)) if as_large else plan
 
 
 def compare(picture: Path, origin: Origin, directory: Path) -> Comparison:
@@ -155,11 +160,21 @@ def _changes(then: Origin, now: Origin) -> tuple[str, ...]:
             for key in {**then.environment, **now.environment}
         },
     }
+    if then.memory is not None:
+        pairs["computed"] = (_modes_of(then), _modes_of(now))
     return tuple(
         f"{name}: {_short(old)} then, {_short(new)} now"
         for name, (old, new) in pairs.items()
         if old != new
     )
+
+
+def _memory_of(origin: Origin) -> dict[str, Any] | None:
+    return None if origin.memory is None else origin.memory.model_dump()
+
+
+def _modes_of(origin: Origin) -> str:
+    return modes_text(modes_in(_memory_of(origin)))
 
 
 def _short(value: Any) -> str:

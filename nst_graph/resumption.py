@@ -9,7 +9,7 @@ from nst_graph.artifacts import MANIFEST, read_manifest
 from nst_graph.checkpoint import check_job, load_checkpoint
 from nst_graph.errors import OutputError
 from nst_graph.jobs import load_job
-from nst_graph.plan import Plan, make_plan
+from nst_graph.plan import Plan, make_plan, settled
 
 
 def plan_to_resume(directory: Path) -> Plan:
@@ -37,4 +37,5 @@ def plan_to_resume(directory: Path) -> Plan:
     # The directory may have been moved since, and its name is no part of the job.
     plan = make_plan(loaded)
     coarser = tuple(replace(stage, output=directory) for stage in plan.coarser)
-    return replace(plan, output=directory, coarser=coarser)
+    moved = replace(plan, output=directory, coarser=coarser)
+    return settled(moved, checkpoint.facts.get("memory"))

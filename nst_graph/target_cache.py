@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nst_graph.cache_directory import CacheDirectory
+from nst_graph.cache_directory import CacheDirectory, read_arrays
 from nst_graph.targets import TargetNetwork
 from nst_graph.types import FloatArray, StyleTarget
 
@@ -85,7 +85,7 @@ class CachedTargets:
         self, kind: str, image: FloatArray, compute: Callable[[TargetNetwork], Arrays]
     ) -> Arrays:
         entry = f"{kind}-{self._digest(kind, image)}.npz"
-        arrays = self._cache.read(entry, _read)
+        arrays = self._cache.read(entry, read_arrays)
         if arrays is None:
             if self._network is None:
                 self._network = self._open()
@@ -99,18 +99,3 @@ class CachedTargets:
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
         digest.update(np.ascontiguousarray(image, "<f4").data)
         return digest.hexdigest()
-
-
-def _read(file: BinaryIO) -> Arrays:
-    """The arrays of an entry, each checked against its CRC-32.
-
-    Raises:
-        ValueError: it is damaged.
-    """
-    try:
-        with np.load(file, allow_pickle=False) as entries:
-            return {name: entries[name] for name in entries.files}
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged archive makes zipfile and zlib raise nearly anything
-        raise ValueError(f"{type(error).__name__}: {error}") from error

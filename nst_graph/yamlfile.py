@@ -73,6 +73,17 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """A float; what is whole and has an exponent, as 1e4, an integer: `steps` wants one.
+
+        Beyond 2**53 not every integer is a float, and no key goes so far.
+        """
+        value: float = self.construct_yaml_float(node)
+        whole = "e" in node.value.lower() and value.is_integer() and abs(value) <= 2**53
+        return int(value) if whole else value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
 
 # YAML 1.1 wants a dot and a sign in the exponent (1.0e+4); people write 1e4.
 _Loader.add_implicit_resolver(

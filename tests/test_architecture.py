@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nst_graph"
 #: Modules by row; each imports from itself, from rows above it, and from a neighbour in its row
 #: that does not import it back.
 ROWS = (
-    ("errors", "layers", "tiles", "types", "interruption"),
+    ("errors", "layers", "tiles", "types", "interruption", "memory_mode"),
     ("regions",),
     (
         "files",

@@ -15,14 +15,15 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from nst_graph.cli import app
-from nst_graph.compare.comparison import Comparison, compare, relative_differences
-from nst_graph.compare.measure import count_calls, relative_difference
-from nst_graph.compare.memory import measure_peak
+from nst_graph.compare.comparison import Comparison, Result, compare, relative_differences
+from nst_graph.compare.measure import Trial, count_calls, relative_difference
+from nst_graph.compare.memory import PeakMemory, measure_peak
 from nst_graph.compare.output import write_comparison
 from nst_graph.compare.request import CompareRequest, make_request
-from nst_graph.compare.table import as_table
+from nst_graph.compare.table import as_table, cost_rows
 from nst_graph.config import SessionSettings
-from nst_graph.errors import ConfigError, NstGraphError, OutputError
+from nst_graph.errors import CapacityError, ConfigError, NstGraphError, OutputError
+from nst_graph.estimate import estimate
 from nst_graph.ingredients import prepare
 from nst_graph.jobs import make_job
 from nst_graph.plan import Plan, make_plan
@@ -147,10 +148,58 @@ def test_the_page_says_every_engine_and_number(page: Path, found: Comparison) ->
     assert "seeded random kernels, not trained" in text
 
 
-def test_the_table_fits_a_terminal_of_80_columns(found: Comparison) -> None:
+def invented(name: str, seconds: tuple[float, ...]) -> Result:
+    """A result with large figures."""
+    trial = Trial(name, seconds[0], seconds, (1e9,) * 4, (1e9,) * 4, (1e-12,) * 4, 98_765_432,
+                  1_234_567, np.zeros([1, 2, 2, 3], np.float32))  # fmt: skip
+    differences = (1.2e-12,) * 4
+    picture = np.zeros([2, 2, 3], np.uint8)
+    return Result(trial, PeakMemory(900.0, 123_456.0), picture, differences, differences, 0)
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        (0.00123, 0.001234, 0.004567, 0.006789),
+        (12.3, 0.1234, 0.5678, 0.9876),
+        (0.99951, 0.9994, 0.99951, 12.345),
+        (1234.5, 998.76, 1234.5, 2345.6),
+        (12345.6, 0.0999, 99.94, 99999.0),
+    ],
+)
+def test_large_figures_fit_a_terminal_of_80_columns(seconds: tuple[float, ...]) -> None:
+    facts = {"job": {"recipe": "coursera"}, "width": 1024, "height": 768, "steps": 1000}
+    text = shown(Comparison(tuple(invented(name, seconds) for name in ENGINES), facts))
+    assert "…" not in text
+    assert "123456 MB" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0012345, "1.23 ms"),
+        (0.0099949, "9.99 ms"),
+        (0.0099951, "10.0 ms"),
+        (0.12345, "123 ms"),
+        (0.99949, "999 ms"),
+        (0.99951, "1.00 s"),
+        (12.345, "12.3 s"),
+        (123.45, "123 s"),
+    ],
+)
+def test_seconds_have_three_digits(value: float, text: str) -> None:
+    rows = dict(cost_rows(Comparison((invented("graph", (value,) * 4),), {})))
+    assert rows["median step"] == [text]
+
+
+def shown(comparison: Comparison) -> str:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    console.print(as_table(found))
-    text = console.export_text()
+    console.print(as_table(comparison))
+    return console.export_text()
+
+
+def test_the_table_fits_a_terminal_of_80_columns(found: Comparison) -> None:
+    text = shown(found)
     for words in ("median step", "Python calls per step", "gradient, same image", "no graph"):
         assert words in text
     assert "…" not in text
@@ -216,6 +265,37 @@ def test_a_request_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(NstGraphError, match=message):
         make_request(plan_of(tmp_path), engines, steps, None, overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("session", "remedy"),
+    [
+        ({"precision": "fast"}, "session.precision=exact"),
+        ({"memory": "low"}, "session.memory=auto"),
+        ({"memory": "tiled", "tile_size": 64}, "session.memory=auto"),
+        ({"mixed_precision": "bf16"}, "session.mixed_precision=none"),
+    ],
+)
+def test_what_only_the_graph_can_do_is_compared_with_no_other(
+    tmp_path: Path, session: dict[str, object], remedy: str
+) -> None:
+    plan = plan_of(tmp_path, session=session)
+    with pytest.raises(ConfigError, match="eager would ignore it") as caught:
+        request_of(plan, "graph", "eager")
+    assert remedy in caught.value.remedy
+    assert request_of(plan, "graph").engines == ("graph",)
+
+
+def test_a_job_too_large_for_an_engine_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(tmp_path, size=480)
+    graph, eager = (
+        estimate(plan_of(tmp_path, size=480, engine=name)).memory_mb for name in ("graph", "eager")
+    )
+    monkeypatch.setattr("nst_graph.estimate.available_memory_mb", lambda: (graph + eager) // 2)
+    with pytest.raises(CapacityError, match=r"engine eager: .* needs about"):
+        compare(request_of(plan, "graph", "eager", steps=3))
 
 
 def test_lbfgs_has_no_steps_to_compare(tmp_path: Path) -> None:

@@ -90,6 +90,17 @@ def test_every_fault_of_a_file_is_told_in_its_order(tmp_path: Path) -> None:
     assert all(problem.remedy for problem in caught.value.problems)
 
 
+def test_whole_numbers_may_have_an_exponent(tmp_path: Path) -> None:
+    extra = "optimizer: {steps: 1e3, learning_rate: 1e1}\nsize: [3e2, 4e2]\n"
+    written = load_job(write(tmp_path, job_text(extra))).job
+    plain = "optimizer: {steps: 1000, learning_rate: 10.0}\nsize: [300, 400]\n"
+    assert written == load_job(write(tmp_path, job_text(plain))).job
+    assert isinstance(written.optimizer.learning_rate, float)
+    assert make_job({**SMALL, "output": "x"}, ["optimizer.steps=1e2"]).job.optimizer.steps == 100
+    with pytest.raises(ConfigError, match="valid integer"):
+        make_job(SMALL, ["optimizer.steps=15e-1"])
+
+
 @pytest.mark.parametrize(
     ("extra", "words"),
     [

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from nst_graph.errors import NstGraphError
-from nst_graph.estimate import TILE_SIDES, Mode, estimate
+from nst_graph.estimate import TILE_SIDES, estimate
 from nst_graph.jobs import make_job
 from nst_graph.machine import available_memory_mb
-from nst_graph.plan import Plan, make_plan
+from nst_graph.memory_mode import Mode, modes_in, modes_only, modes_text
+from nst_graph.plan import Plan, make_plan, settled
 
 MB = 2**20
 
@@ -55,6 +56,30 @@ def test_what_the_job_says_is_kept(small_picture: Path) -> None:
     assert estimate(tiled, 10**6).mode == Mode("tiled", 128)
     eager = estimate(plan_of(small_picture, "size=2048", "engine=eager"), 2000)
     assert (eager.mode, eager.fits) == (Mode("full"), False)
+
+
+def test_what_is_settled_stays_where_the_settings_allow_it(small_picture: Path) -> None:
+    tiles = {"mode": "tiled", "tile_size": 128, "estimated_mb": 5}
+    for override, mode in (
+        ("session.memory=auto", Mode("tiled", 128)),
+        ("session.memory=low", Mode("low")),
+        ("session.tile_size=64", Mode("full")),
+        ("engine=eager", Mode("full")),
+    ):
+        plan = plan_of(small_picture, "size=400", override)
+        assert estimate(settled(plan, tiles), 10**6).mode == mode
+    assert settled(plan, {**tiles, "coarser": [tiles]}) == plan  # of another number of sizes
+    assert estimate(settled(plan, {"mode": "most"}), 10**6).mode == Mode("full")
+
+
+def test_what_a_manifest_says_of_modes() -> None:
+    whole = {"mode": "full", "tile_size": None, "available_mb": 1}
+    tiles = {"mode": "tiled", "tile_size": 512, "available_mb": 1, "coarser": [whole, whole]}
+    assert modes_in(tiles) == [Mode("full"), Mode("full"), Mode("tiled", 512)]
+    assert modes_text(modes_in(tiles)) == "as a whole, then in tiles of 512 pixels"
+    assert modes_in(modes_only(tiles)) == modes_in(tiles)
+    assert "available_mb" not in str(modes_only(tiles))
+    assert modes_in(None) == modes_in([]) == modes_in({"mode": "tiled"}) == [None]
 
 
 def test_lbfgs_needs_memory_for_its_own_vectors(small_picture: Path) -> None:

@@ -28,6 +28,11 @@ def test_both_files_hold_every_row_as_soon_as_it_is_added(tmp_path: Path) -> Non
     assert losses_of(ROWS[0]) == {"total": 10.0}
 
 
+def test_counts_are_no_losses() -> None:
+    counts = {"stage": 1, "evaluations": 3, "status": "converged"}
+    assert losses_of({**ROWS[0], **counts}) == {"total": 10.0}
+
+
 def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path)
     for row in ROWS:

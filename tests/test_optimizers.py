@@ -158,8 +158,11 @@ def test_divergence_keeps_the_last_good_picture_and_names_the_term(tmp_path: Pat
         "optimizer": {"steps": 9, "learning_rate": 1e12},
         "log": {"losses_every": 1},
     }
-    with pytest.raises(DivergedError, match=r"(style/|content/|total_variation).* is (nan|inf)"):
+    with pytest.raises(
+        DivergedError, match=r"(style/|content/|total_variation).* is (nan|inf)"
+    ) as caught:
         run(make_plan(make_job(job)))
+    assert "the last good picture was kept" in str(caught.value)
     manifest = read_manifest(tmp_path / "run")
     assert manifest is not None
     assert manifest["status"] == "diverged"

@@ -159,6 +159,13 @@ def test_divergence_stops_with_the_last_good_picture(tmp_path: Path) -> None:
     assert manifest["status"] == "diverged"
 
 
+def test_divergence_at_once_leaves_no_picture_and_claims_none(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError) as caught:
+        run(plan_of(tmp_path, "losses.style_weight=3e38", "log.read_losses=before_update"))
+    assert not (tmp_path / "run" / "result.png").exists()
+    assert "kept" not in str(caught.value)
+
+
 def test_pictures_of_different_sizes(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, "style_size=[40, 70]", "optimizer.steps=1", "log.image_every=0")
     result = run(plan)

@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from smallruns import small_run
+from smallruns import small_job, small_run
+from typer.testing import CliRunner
 
+from nst_graph.cli import app
 from nst_graph.embedded import draw
 from nst_graph.errors import NstGraphError, PictureError, WeightsError
 from nst_graph.images import read_metadata, read_picture, write_picture
+from nst_graph.jobs import make_job
 from nst_graph.origin import Origin, read_origin
 from nst_graph.pipeline import RunResult, run
+from nst_graph.plan import make_plan, settled
 from nst_graph.rerun import compare, default_output, plan_rerun
 
 pytestmark = pytest.mark.tensorflow
@@ -96,6 +100,37 @@ def test_other_settings_are_compared_and_named(made: RunResult, tmp_path: Path) 
     assert [line.split(" (")[0] for line in found.changes] == ["settings"]
 
 
+def test_the_memory_mode_travels_and_is_taken_up_again(tmp_path: Path) -> None:
+    """Tiles that were chosen by the memory there was are those of the rerun, where there is more.
+
+    Two runs of the job are the same byte for byte, whatever else is known of the memory.
+    """
+    job = small_job(tmp_path, size=[80, 96])
+    plan = settled(make_plan(make_job(job)), {"mode": "tiled", "tile_size": 64})
+    picture = run(plan).picture
+    origin = read_origin(picture)
+    assert origin.memory is not None
+    assert origin.memory.model_dump() == {"mode": "tiled", "tile_size": 64, "coarser": ()}
+    done = CliRunner().invoke(app, ["rerun", str(picture), "--output", str(tmp_path / "again")])
+    assert "computed in tiles of 64 pixels" in done.stdout, done.output
+    assert (tmp_path / "again" / "result.png").read_bytes() == picture.read_bytes()
+    assert compare(picture, origin, tmp_path / "again").changes == ()
+
+    run(plan_rerun(picture, origin, tmp_path / "whole", ["session.memory=full"]))
+    changes = compare(picture, origin, tmp_path / "whole").changes
+    assert "computed: in tiles of 64 pixels then, as a whole now" in changes
+    larger = plan_rerun(picture, origin, tmp_path / "larger", ["size=128"])
+    assert larger.mode is None  # its memory is another
+
+
+def test_pictures_of_before_say_nothing_of_memory(made: RunResult, tmp_path: Path) -> None:
+    picture = rewritten(made.picture, tmp_path / "a.png", memory=None)
+    origin = read_origin(picture)
+    assert origin.memory is None
+    assert plan_rerun(picture, origin, tmp_path / "again").mode is None
+    assert compare(picture, origin, made.directory).changes == ()
+
+
 def test_the_result_of_an_interrupted_run_meets_its_own_iteration(
     made: RunResult, tmp_path: Path
 ) -> None:
@@ -168,6 +203,7 @@ def test_other_kernels_are_refused(made: RunResult, tmp_path: Path) -> None:
         {"job": None},
         {"inputs": {"content": {"path": 1}}},
         {"iteration": "4"},
+        {"memory": {"mode": "tiled", "tile_size": 17}},
         {"job": {"recipe": "nope"}},
         {"job": {"recipe": "coursera", "content": "a", "style": ["b"], "size": {}}},
         {"job": {"recipe": "coursera", "content": "a\0b", "style": "c"}, "inputs": {}},

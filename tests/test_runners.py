@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from nst_graph.batch import RUNNERS, RunnerOptions, make_runner, run_here
-from nst_graph.batch.resources import Needs, check_needs, needs_of, places
+from nst_graph.batch.resources import Needs, Node, check_needs, places, settle
 from nst_graph.errors import ConfigError, DeviceError
 from nst_graph.estimate import estimate
 from nst_graph.jobs import make_job
+from nst_graph.memory_mode import Mode
 from nst_graph.plan import Plan, make_plan
 
 GB = 1 << 30
@@ -91,9 +92,43 @@ def test_needs_come_from_the_job(
     gpus: float,
 ) -> None:
     asked = plan(*overrides)
-    needs = needs_of(asked, nodes, **options)
+    _, needs = settle(asked, nodes, **options)
     assert (needs.cpus, needs.gpus) == (cpus, gpus)
     assert needs.memory == estimate(asked).memory_mb * 2**20
+
+
+def test_memory_is_that_of_the_nodes_not_of_the_machine_that_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = plan("size=2048")
+    full, low = (
+        estimate(asked, 10**6),
+        estimate(plan("size=2048", "session.memory=low"), 10**6),
+    )
+    large: Node = {"CPU": 4.0, "memory": float((full.memory_mb + 1) << 20)}
+    small: Node = {"CPU": 8.0, "memory": float((full.memory_mb - 1) << 20)}
+    for here in (1000, 10**6):
+        monkeypatch.setattr("nst_graph.estimate.available_memory_mb", lambda here=here: here)
+        for nodes, cpus, cost in (
+            ([small, large], 1, full),
+            ([small], 1, low),
+            ([small, large], 8, low),  # the large one has not as many
+        ):
+            decided, needs = settle(asked, nodes, cpus=cpus)
+            assert needs.memory == cost.memory_mb << 20
+            # What the worker makes of it, whatever is free there.
+            assert estimate(decided).memory_mb == cost.memory_mb
+            assert (decided.mode, decided.job) == (cost.mode, asked.job)
+    on_gpu, _ = settle(asked, [{**small, "GPU": 1.0}])
+    assert on_gpu.mode is None
+
+
+def test_each_size_is_settled() -> None:
+    asked = plan("sizes=[64, 2048]")
+    node: Node = {"CPU": 4.0, "memory": 8.0 * GB}
+    decided, needs = settle(asked, [node])
+    assert [stage.mode for stage in decided.stages] == [Mode("full"), Mode("low")]
+    assert needs.memory == estimate(decided).memory_mb << 20
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,14 @@ from networks import seeded_weights
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from nst_graph.builders import choose_builder
-from nst_graph.capacity import decide_memory
+from nst_graph.capacity import decide_memory, describe_memory
 from nst_graph.config import SessionSettings
 from nst_graph.errors import CapacityError, DeviceError
+from nst_graph.estimate import estimate
 from nst_graph.ingredients import _what_decides_targets
 from nst_graph.jobs import make_job
 from nst_graph.pipeline import run
-from nst_graph.plan import make_plan
+from nst_graph.plan import Plan, make_plan, settled
 from nst_graph.problem import build_step
 from nst_graph.session import check_placement, session_config, use_tf32
 
@@ -128,9 +129,64 @@ def test_a_run_that_is_resumed_is_computed_as_it_was_begun(tmp_path: Path) -> No
     decided, facts = decide_memory(plan)
     assert (decided.job.session.memory, facts["mode"]) == ("full", "full")
     assert plan.job.session.memory == "auto"
-    resumed, facts = decide_memory(plan, {"mode": "tiled", "tile_size": 64})
+    resumed, facts = decide_memory(settled(plan, {"mode": "tiled", "tile_size": 64}))
     assert (resumed.job.session.memory, resumed.job.session.tile_size) == ("tiled", 64)
     assert (facts["mode"], facts["tile_size"]) == ("tiled", 64)
+    assert describe_memory(facts).endswith("MB available, computed in tiles of 64 pixels")
+
+
+def test_each_size_has_its_mode_and_the_largest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst_graph.estimate.available_memory_mb", lambda: 1200)
+    plan = make_plan(make_job({**JOB, "size": None, "sizes": [64, 640], "output": "x"}))
+    decided, facts = decide_memory(plan)
+    assert [stage.job.session.memory for stage in decided.stages] == ["full", "low"]
+    assert describe_memory(facts) == (
+        f"about {facts['estimated_mb']} MB of 1200 MB available, computed as a whole, "
+        "then in strips"
+    )
+    again, _ = decide_memory(settled(plan, facts))
+    assert again.job == decided.job
+
+
+def test_on_a_gpu_the_machines_memory_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst_graph.capacity.choose_device", lambda wanted: "gpu")
+    monkeypatch.setattr("nst_graph.estimate.available_memory_mb", lambda: 1)
+    plan = make_plan(make_job({**JOB, "output": "x"}))
+    decided, facts = decide_memory(plan)
+    assert (decided.job.session.memory, facts) == ("full", {"mode": "full", "tile_size": None})
+    assert describe_memory(facts) == "computed as a whole on a GPU"
+
+
+def whole(*overrides: str) -> Plan:
+    job = {**JOB, "output": "x", "session": {"memory": "full"}}
+    return make_plan(make_job(job, overrides))
+
+
+@pytest.mark.parametrize("style_size", ["null", "content", "300"])
+def test_the_largest_size_that_is_named_fits_and_the_next_does_not(
+    monkeypatch: pytest.MonkeyPatch, style_size: str
+) -> None:
+    monkeypatch.setattr("nst_graph.estimate.available_memory_mb", lambda: 1500)
+    style = f"style_size={style_size}"
+    with pytest.raises(CapacityError) as caught:
+        decide_memory(whole("size=2000", style))
+    side = int(caught.value.remedy.partition("--set size=")[2].partition(",")[0])
+    assert estimate(whole(f"size={side}", style)).fits
+    assert not estimate(whole(f"size={side + 1}", style)).fits
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [["style_size=2000"], ["style=[{picture: 'embedded:painting', size: 2000}]"]],
+)
+def test_a_style_that_does_not_fit_by_itself_is_named(
+    monkeypatch: pytest.MonkeyPatch, overrides: list[str]
+) -> None:
+    monkeypatch.setattr("nst_graph.estimate.available_memory_mb", lambda: 1500)
+    with pytest.raises(CapacityError) as caught:
+        decide_memory(whole(*overrides))
+    assert "style_size" in caught.value.remedy
+    assert "--set size=" not in caught.value.remedy
 
 
 def test_a_resumed_run_that_does_not_fit_can_start_over(
@@ -141,7 +197,7 @@ def test_a_resumed_run_that_does_not_fit_can_start_over(
     def remedy(*overrides: str) -> str:
         job = make_job({**JOB, "size": 1024, "output": str(tmp_path)}, overrides)
         with pytest.raises(CapacityError) as caught:
-            decide_memory(make_plan(job), begun)
+            decide_memory(settled(make_plan(job), begun), begun=True)
         return caught.value.remedy
 
     monkeypatch.setattr("nst_graph.estimate.available_memory_mb", lambda: 1300)

@@ -26,7 +26,13 @@ def test_a_missing_key_is_placed_at_its_section() -> None:
 
 @pytest.mark.parametrize("text", ["1e4", "1E4", "1.e4", "1e+4", "1.0e4", "+1e4", "10e3"])
 def test_exponents_are_numbers(text: str) -> None:
-    assert parse_yaml(f"a: {text}", "x").data["a"] == 10_000.0
+    value = parse_yaml(f"a: {text}", "x").data["a"]
+    assert (value, type(value)) == (10_000, int)
+
+
+@pytest.mark.parametrize("text", ["1e-4", "15e-1", "1e300", "1e999", "-1e999", "1000.0", ".nan"])
+def test_other_numbers_stay_what_they_were(text: str) -> None:
+    assert type(parse_yaml(f"a: {text}", "x").data["a"]) is float
 
 
 @pytest.mark.parametrize("text", ["e4", "1e", "'1e4'", "1e4x"])

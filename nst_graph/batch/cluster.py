@@ -30,7 +30,8 @@ from nst_graph import __version__
 from nst_graph.batch.errand import Errand, carry_out
 from nst_graph.batch.outcome import Outcome, Progress, Retried
 from nst_graph.batch.pool import GRACE_SECONDS, cores
-from nst_graph.batch.resources import Needs, Node, check_needs, needs_of, places
+from nst_graph.batch.resources import Needs, Node, check_needs, places, settle
+from nst_graph.batch.state import as_begun
 from nst_graph.batch.tasks import Tasks
 from nst_graph.errors import ConfigError, DeviceError
 from nst_graph.plan import Plan
@@ -95,7 +96,7 @@ class _Flight:
 
     Attributes:
         index: of the job in the batch.
-        plan: of it.
+        plan: of it, its memory mode settled.
         attempt: how many times it has been given to a worker.
     """
 
@@ -111,7 +112,9 @@ class _Dispatcher:
         self._tasks = tasks
         self._cluster = cluster
         nodes = _nodes()
-        self._needs = {index: self._needs_of(plan, nodes) for index, plan in tasks.pending()}
+        placed = {index: self._settle(plan, nodes) for index, plan in tasks.pending()}
+        self._plans = {index: plan for index, (plan, _) in placed.items()}
+        self._needs = {index: needs for index, (_, needs) in placed.items()}
         for index, needs in self._needs.items():
             check_needs(needs, nodes, tasks.name(index))
         if cluster.gpus_per_job is not None and not any(n.gpus for n in self._needs.values()):
@@ -131,7 +134,8 @@ class _Dispatcher:
             while len(self._flights) < places(self._needs.values(), _nodes()):
                 if (task := self._tasks.take(last)) is None:
                     break
-                self._submit(_Flight(*task))
+                index, _ = task
+                self._submit(_Flight(index, self._plans[index]))
             if not self._flights:
                 return
             for flight in self._serve():
@@ -155,9 +159,10 @@ class _Dispatcher:
         with suppress(RayError):
             self._mailbox.shutdown(force=True)
 
-    def _needs_of(self, plan: Plan, nodes: Sequence[Node]) -> Needs:
+    def _settle(self, plan: Plan, nodes: Sequence[Node]) -> tuple[Plan, Needs]:
         cluster = self._cluster
-        return needs_of(plan, nodes, cpus=cluster.cpus_per_job, gpus=cluster.gpus_per_job)
+        begun = as_begun(plan)
+        return settle(begun, nodes, cpus=cluster.cpus_per_job, gpus=cluster.gpus_per_job)
 
     def _submit(self, flight: _Flight) -> None:
         needs = self._needs[flight.index]

@@ -92,12 +92,6 @@ def summary_of(planned: PlannedBatch) -> Summary:
     return Summary(f"{len(planned.jobs)} jobs -> {planned.batch.output}", largest)
 
 
-def memory_text(cost: Estimate) -> str:
-    """Memory that a job needs, that there is, and how it makes do."""
-    available = "" if cost.available_mb is None else f" of {cost.available_mb} MB available"
-    return f"about {cost.memory_mb} MB{available}, computed {cost.mode}"
-
-
 def plan_text(plan: Plan) -> str:
     """Recipe, size, optimiser, weights and output of one job."""
     height, width = plan.content.shape

@@ -32,7 +32,7 @@ class Errand:
 
     Attributes:
         index: of the job in the batch.
-        plan: of it.
+        plan: of it, its memory mode settled: so much was set aside for it.
         threads: for a job that does not set ``session.threads``.
         gpu: a GPU was set aside for it.
         folder: in which the paths of the plan are to be read, absolute.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nst_graph.errors import DeviceError
 from nst_graph.estimate import estimate
@@ -42,26 +42,35 @@ class Needs:
         return int(min(shares))
 
 
-def needs_of(
-    plan: Plan, nodes: Iterable[Node], *, cpus: int | None = None, gpus: float | None = None
-) -> Needs:
-    """What a job takes.
+def settle(
+    plan: Plan, nodes: Sequence[Node], *, cpus: int | None = None, gpus: float | None = None
+) -> tuple[Plan, Needs]:
+    """How a job is computed on a cluster, and what it takes of a node.
+
+    Its memory mode is chosen by the largest node that has the CPUs and the GPU: the memory of the
+    machine that asks says nothing.
 
     Args:
         plan: of the job.
         nodes: of the cluster; ``session.device: auto`` takes a GPU where one of them has any.
         cpus: for a job that leaves ``session.threads`` open; None: 1.
         gpus: share of a GPU for a job that uses one, above 0, to 1; None: 1.
+
+    Returns:
+        The plan with its ``mode`` settled, so that the worker keeps to what is set aside for it; on
+        a GPU it is as it was. And the needs.
     """
     settings = plan.job.session
     wants_gpu = settings.device == "gpu" or (
         settings.device == "auto" and any(node.get("GPU", 0.0) > 0 for node in nodes)
     )
-    return Needs(
-        cpus=settings.threads or cpus or 1,
-        gpus=(gpus or 1.0) if wants_gpu else 0.0,
-        memory=estimate(plan).memory_mb << 20,
-    )
+    needs = Needs(settings.threads or cpus or 1, (gpus or 1.0) if wants_gpu else 0.0, memory=0)
+    able = [node for node in nodes if needs.fits(node)] or nodes
+    most_mb = int(max((node.get("memory", 0.0) for node in able), default=0.0)) >> 20
+    costs = [estimate(stage, most_mb) for stage in plan.stages]
+    if not wants_gpu:
+        plan = plan.with_modes([cost.mode for cost in costs])
+    return plan, replace(needs, memory=max(cost.memory_mb for cost in costs) << 20)
 
 
 def check_needs(needs: Needs, nodes: Sequence[Node], name: str) -> None:

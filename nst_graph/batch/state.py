@@ -11,7 +11,7 @@ from nst_graph.artifacts import MANIFEST, read_manifest
 from nst_graph.checkpoint import check_job, load_checkpoint
 from nst_graph.errors import OutputError
 from nst_graph.faults import value_at
-from nst_graph.plan import Plan
+from nst_graph.plan import Plan, settled
 from nst_graph.weights.cache import WeightsCache
 from nst_graph.weights.loading import identify
 
@@ -57,6 +57,17 @@ def can_resume(plan: Plan) -> bool:
     except OutputError:
         return False
     return state_of(plan) is RunState.UNFINISHED and _same_inputs(plan, checkpoint.facts)
+
+
+def as_begun(plan: Plan) -> Plan:
+    """The plan, its memory mode that of the run in its directory, where that can go on.
+
+    Raises:
+        PictureError, WeightsError: an input cannot be read.
+    """
+    if not can_resume(plan):
+        return plan
+    return settled(plan, value_at(read_manifest(plan.output), "memory"))
 
 
 def result_path(directory: Path, plan: Plan) -> Path:

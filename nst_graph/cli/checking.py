@@ -19,7 +19,7 @@ def validate(
 ) -> None:
     """Check job files, and the files that they name, without running them."""
     from nst_graph.batch import plan_files
-    from nst_graph.batch.display import memory_text, summary_of
+    from nst_graph.batch.display import summary_of
 
     faulty = 0
     for path, found in zip(jobs, plan_files(jobs, overrides or []), strict=True):
@@ -28,7 +28,7 @@ def validate(
             print(f"error: {found}", file=sys.stderr)
             continue
         summary = summary_of(found)
-        print(f"{path}: ok ({summary.text}, {memory_text(summary.largest)})")
+        print(f"{path}: ok ({summary.text}, {summary.largest.describe()})")
         if not summary.largest.fits:
             print(f"warning: {path}: a job would not fit into memory", file=sys.stderr)
     if faulty:

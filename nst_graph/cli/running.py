@@ -94,18 +94,21 @@ def _run(loaded: LoadedJob, *, overwrite: bool) -> None:
 
 def carry_out(plan: Plan, *, overwrite: bool = False, resume: bool = False) -> None:
     """Run a plan before the eyes of the person at the terminal."""
-    from nst_graph.batch.display import memory_text, plan_text
-    from nst_graph.estimate import estimate
+    from nst_graph.batch.display import plan_text
     from nst_graph.interruption import Interrupted, stop_request
+    from nst_graph.plan import settled
 
     if plan.weights.notice:
         print(f"notice: {plan.weights.notice}", file=sys.stderr)
-    print(f"{plan_text(plan)}, {memory_text(estimate(plan))}")
+    print(plan_text(plan))
     try:
         with stop_request():
             with quiet_import():
+                from nst_graph.capacity import decide_memory, describe_memory
                 from nst_graph.pipeline import run as run_plan
                 from nst_graph.precision import resolve_precision
+            _, memory = decide_memory(plan, begun=resume)
+            print(f"memory: {describe_memory(memory)}")
             if notice := resolve_precision(plan.job.session).notice:
                 print(f"notice: {notice}", file=sys.stderr)
             from rich.console import Console
@@ -113,7 +116,7 @@ def carry_out(plan: Plan, *, overwrite: bool = False, resume: bool = False) -> N
             from nst_graph.console import step_progress
 
             with step_progress(Console(stderr=True), plan.budget) as watch:
-                result = run_plan(plan, watch, overwrite=overwrite, resume=resume)
+                result = run_plan(settled(plan, memory), watch, overwrite=overwrite, resume=resume)
     except Interrupted as signal:
         print(f"interrupted {signal}{_left_in(plan.output)}", file=sys.stderr)
         raise typer.Exit(signal.exit_code) from None

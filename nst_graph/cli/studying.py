@@ -52,35 +52,45 @@ def compare(
     print(page)
 
 
+_Target = Annotated[
+    str, typer.Argument(help="coursera, coursera-tf2, keras-io, keras-lbfgs or all.")
+]
+_Content = Annotated[Path | None, typer.Option(help="The published content picture.")]
+_Style = Annotated[Path | None, typer.Option(help="The published style picture.")]
+_Pictures = Annotated[
+    Path | None, typer.Option(help="A folder to find the published pictures in, by name.")
+]
+_Weights = Annotated[
+    Path | None, typer.Option(help="A .mat or .h5 file; by default that in pretrained/.")
+]
+_Group = Annotated[str | None, typer.Option(metavar="GROUP", help="graded, weights or trace.")]
+_Steps = Annotated[
+    int | None, typer.Option(min=1, help="Shorten the optimisations to so many steps.")
+]
+_Trace = Annotated[
+    Path | None,
+    typer.Option(help="Judge these losses (a metrics.csv) and diagnose them; run nothing."),
+]
+_Json = Annotated[
+    Path | None, typer.Option("--json", metavar="OUT", help="Also write the report as JSON.")
+]
+_Markdown = Annotated[
+    Path | None, typer.Option("--markdown", metavar="OUT", help="Also write it as a page.")
+]
+
+
 @app.command()
 def reproduce(
-    target: Annotated[
-        str, typer.Argument(help="coursera, coursera-tf2, keras-io, keras-lbfgs or all.")
-    ] = "all",
-    content: Annotated[Path | None, typer.Option(help="The published content picture.")] = None,
-    style: Annotated[Path | None, typer.Option(help="The published style picture.")] = None,
-    pictures: Annotated[
-        Path | None, typer.Option(help="A folder to find the published pictures in, by name.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="A .mat or .h5 file; by default that in pretrained/.")
-    ] = None,
-    only: Annotated[
-        str | None, typer.Option(metavar="GROUP", help="graded, weights or trace.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Shorten the optimisations to so many steps.")
-    ] = None,
-    trace: Annotated[
-        Path | None,
-        typer.Option(help="Judge these losses (a metrics.csv) and diagnose them; run nothing."),
-    ] = None,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="OUT", help="Also write the report as JSON.")
-    ] = None,
-    markdown_path: Annotated[
-        Path | None, typer.Option("--markdown", metavar="OUT", help="Also write it as a page.")
-    ] = None,
+    target: _Target = "all",
+    content: _Content = None,
+    style: _Style = None,
+    pictures: _Pictures = None,
+    weights: _Weights = None,
+    only: _Group = None,
+    steps: _Steps = None,
+    trace: _Trace = None,
+    json_path: _Json = None,
+    markdown_path: _Markdown = None,
 ) -> None:
     """Compare with every published number: exit 0 all met, 1 a deviation, 3 an input missing."""
     from nst_graph import reproduce as published

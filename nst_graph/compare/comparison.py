@@ -6,18 +6,21 @@ import math
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
 
 from nst_graph import __version__
+from nst_graph.capacity import decide_memory
 from nst_graph.compare.measure import Trial, measure_engines
 from nst_graph.compare.memory import PeakMemory, measure_peak
 from nst_graph.compare.request import GRAPH, CompareRequest
+from nst_graph.errors import CapacityError
 from nst_graph.images import UInt8Array
 from nst_graph.ingredients import prepare
+from nst_graph.plan import Plan
 from nst_graph.preprocess import to_pixels
 from nst_graph.session import environment
 
@@ -134,10 +137,12 @@ def compare(request: CompareRequest, progress: Progress = lambda stage, detail: 
         progress: called with what is being done, and how far it is.
 
     Raises:
+        CapacityError: an engine needs more memory than there is.
         WeightsError, PictureError, DeviceError: an input turned out bad when it was read.
     """
-    plan, job, optimizer = request.plan, request.plan.job, request.optimizer
     engines = sorted(request.engines, key=lambda name: name != GRAPH)
+    plan, optimizer = _that_fits(request.plan, engines), request.optimizer
+    job = plan.job
     progress("computing the targets", "")
     ingredients = prepare(plan)
     steps = len(engines) * optimizer.steps
@@ -160,6 +165,26 @@ def compare(request: CompareRequest, progress: Progress = lambda stage, detail: 
         for trial, peak, picture in zip(trials, memory, pictures, strict=True)
     )
     return Comparison(results, _facts(request, ingredients.weights.provenance.description))
+
+
+def _that_fits(plan: Plan, engines: Sequence[str]) -> Plan:
+    """The plan with its memory mode as decided for the first engine, once each of them fits.
+
+    Whoever needs more than the graph can only be computed as a whole, and so is the graph then.
+
+    Raises:
+        CapacityError: one does not.
+    """
+    decided = plan
+    for name in reversed(engines):
+        try:
+            decided, _ = decide_memory(
+                replace(plan, job=plan.job.model_copy(update={"engine": name}))
+            )
+        except CapacityError as error:
+            error.where = f"engine {name}"
+            raise
+    return decided
 
 
 def _result(

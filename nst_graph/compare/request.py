@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from nst_graph.config import AdamSettings, EngineName, LbfgsSettings, SgdSettings
+from nst_graph.config import (
+    AdamSettings,
+    EngineName,
+    LbfgsSettings,
+    SessionSettings,
+    SgdSettings,
+)
 from nst_graph.errors import ConfigError, OutputError, choices_text
 from nst_graph.plan import Plan
 
@@ -51,20 +57,11 @@ def make_request(
         overwrite: replace a comparison that is there.
 
     Raises:
-        ConfigError: no engine, an unknown one, too few steps, or an optimiser without steps.
+        ConfigError: no engine, an unknown one, one that cannot do what the job asks for, too few
+            steps, or an optimiser without steps.
         OutputError: the directory is a file, or holds a comparison already.
     """
-    known = get_args(EngineName)
-    for name in engines:
-        if name not in known:
-            raise ConfigError(
-                f"unknown engine {name!r}", where="--engines", remedy=choices_text(name, known)
-            )
-    if not engines or len(set(engines)) < len(engines):
-        fault = "an engine is named twice" if engines else "no engine is named"
-        raise ConfigError(
-            fault, where="--engines", remedy=f"name one or more of {', '.join(known)}"
-        )
+    _check_engines(engines, plan.job.session)
     if steps < FEWEST_STEPS:
         raise ConfigError(
             f"{steps} steps are too few to tell a median and a spread",
@@ -81,6 +78,28 @@ def make_request(
     place = output or plan.output.with_name(f"{plan.output.name}.compare")
     _check_place(place, overwrite=overwrite)
     return CompareRequest(plan, tuple(engines), settings.model_copy(update={"steps": steps}), place)
+
+
+def _check_engines(engines: Sequence[str], session: SessionSettings) -> None:
+    known = get_args(EngineName)
+    for name in engines:
+        if name not in known:
+            raise ConfigError(
+                f"unknown engine {name!r}", where="--engines", remedy=choices_text(name, known)
+            )
+    if not engines or len(set(engines)) < len(engines):
+        fault = "an engine is named twice" if engines else "no engine is named"
+        raise ConfigError(
+            fault, where="--engines", remedy=f"name one or more of {', '.join(known)}"
+        )
+    others, key = [name for name in engines if name != GRAPH], session.of_the_graph
+    if others and key is not None:
+        default = SessionSettings.model_fields[key].default
+        raise ConfigError(
+            f"{getattr(session, key)} is for engine {GRAPH}; {', '.join(others)} would ignore it",
+            where=f"session.{key}",
+            remedy=f"use --set session.{key}={default}, or --engines {GRAPH}",
+        )
 
 
 def _check_place(place: Path, *, overwrite: bool) -> None:

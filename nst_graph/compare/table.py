@@ -60,14 +60,26 @@ def as_table(comparison: Comparison) -> Table:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.2f} s" if value >= 1 else f"{1e3 * value:.1f} ms"
+    """To three digits, in s or ms."""
+    unit = _unit(value)
+    return f"{_in_unit(value, unit)} {unit}"
 
 
 def _spread(result: Result) -> str:
+    """In one unit: three columns of spreads have to fit beside their titles."""
     lower, _, upper = result.step_quartiles
-    number = _seconds(lower).removesuffix(" ms").removesuffix(" s")
-    alike = (lower >= 1) == (upper >= 1)
-    return f"{number if alike else _seconds(lower)} - {_seconds(upper)}"
+    unit = _unit(upper)
+    return f"{_in_unit(lower, unit)} - {_in_unit(upper, unit)} {unit}"
+
+
+def _unit(seconds: float) -> str:
+    return "s" if seconds >= 0.9995 else "ms"
+
+
+def _in_unit(seconds: float, unit: str) -> str:
+    value = seconds if unit == "s" else 1e3 * seconds
+    decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{decimals}f}"
 
 
 def _operations(result: Result) -> str:

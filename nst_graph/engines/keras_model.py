@@ -6,7 +6,7 @@ from typing import Any
 
 import tf_keras
 
-from nst_graph.layers import ACTIVATIONS, block_of, convolution_of
+from nst_graph.layers import block_of, convolution_of, layers_down_to
 from nst_graph.objective import Objective
 from nst_graph.types import VggWeights
 
@@ -31,10 +31,9 @@ def keras_vgg19(weights: VggWeights, objective: Objective, height: int, width: i
     settings = objective.network
     matched = weights.in_channel_order(settings.channel_order)
     named = {*objective.content_layers, *objective.style_layers}
-    wanted = ACTIVATIONS[: ACTIVATIONS.index(objective.deepest) + 1]
     activations: dict[str, Any] = {}
     features = image = tf_keras.Input((height, width, 3), batch_size=1, dtype="float32")
-    for name in wanted:
+    for name in layers_down_to(objective.deepest):
         if activations and block_of(name) != block_of(next(reversed(activations))):
             pool = _POOLINGS[settings.pooling](
                 2, 2, settings.padding.lower(), name=f"pool{block_of(name) - 1}", **_LAYOUT

@@ -12,7 +12,7 @@ from nst_graph.fast.convolution import Convolution, hold_convolution
 from nst_graph.fast.fused import Fused, masked_sum
 from nst_graph.fast.grams import accurate_gram, gram_seed
 from nst_graph.fast.pooling import Pooling
-from nst_graph.layers import ACTIVATIONS, block_of, convolution_of
+from nst_graph.layers import block_of, convolution_of, layers_down_to
 from nst_graph.losses import ContentLoss
 from nst_graph.objective import Objective
 from nst_graph.types import VggWeights
@@ -90,14 +90,13 @@ def build_blocks(
     """
     settings = objective.network
     matched = weights.in_channel_order(settings.channel_order)
-    wanted = ACTIVATIONS[: ACTIVATIONS.index(objective.deepest) + 1]
     last = block_of(objective.deepest)
     blocks = []
     with tf1.variable_scope("vgg19"):
         for number in range(1, last + 1):
             held = {
                 name: hold_convolution(convolution_of(name), matched, dtype, initial_values)
-                for name in wanted
+                for name in layers_down_to(objective.deepest)
                 if block_of(name) == number
             }
             pooling = Pooling(settings.pooling, settings.padding) if number < last else None

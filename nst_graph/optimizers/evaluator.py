@@ -137,7 +137,7 @@ class Evaluator:
             raise DivergedError(
                 f"the gradient has {bad} values that are NaN or infinite at {when}, the losses "
                 "being finite",
-                remedy=f"{_REMEDY}; the last good picture was kept",
+                remedy=_REMEDY,
             )
 
 

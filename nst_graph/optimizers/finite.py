@@ -20,7 +20,4 @@ def check_finite(losses: Mapping[str, float], when: str, remedy: str) -> None:
     if bad:
         # "total" comes first in the mapping, and sums after it, but a sum is rarely the cause.
         name = next((name for name in bad if "/" in name or name == "total_variation"), bad[-1])
-        raise DivergedError(
-            f"loss {name} is {losses[name]} at {when}",
-            remedy=f"{remedy}; the last good picture was kept",
-        )
+        raise DivergedError(f"loss {name} is {losses[name]} at {when}", remedy=remedy)

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nst_graph.cache_directory import CacheDirectory
+from nst_graph.cache_directory import CacheDirectory, read_arrays
 from nst_graph.errors import WeightsError
 from nst_graph.layers import CONVOLUTIONS, kernel_shape
 from nst_graph.types import ChannelOrder
@@ -52,9 +52,8 @@ def unpack(file: BinaryIO, sha256: str) -> Convolutions:
     Raises:
         ValueError: it is damaged, of another format, or of another weights file.
     """
+    arrays = read_arrays(file)
     try:
-        with np.load(file, allow_pickle=False) as entries:
-            arrays = {name: entries[name] for name in entries.files}
         about = json.loads(arrays["about"].tobytes())
         if about["format"] != _FORMAT or about["sha256"] != sha256:
             raise ValueError("it belongs to another format or another weights file")
@@ -66,9 +65,7 @@ def unpack(file: BinaryIO, sha256: str) -> Convolutions:
             if kernels[name].shape != shape or biases[name].shape != shape[-1:]:
                 raise ValueError(f"{name} has a wrong shape")
         return Convolutions(kernels, biases, order, arrays["mean"], about["layout"])
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged archive makes zipfile and zlib raise nearly anything
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
