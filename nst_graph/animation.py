@@ -14,7 +14,7 @@ import numpy as np
 
 from nst_graph.config import Job, LbfgsSettings
 from nst_graph.errors import ConfigError, OutputError, choices_text
-from nst_graph.files import replace_file
+from nst_graph.files import looking_at, replace_file
 from nst_graph.frames import Frame, time_line
 from nst_graph.images import UInt8Array, probe_picture, read_picture, resize
 
@@ -53,7 +53,8 @@ def write_animation(directory: Path, kind: str, fps: float = FPS) -> Path:
     """
     check_format(kind, "--format")
     form = FORMATS[kind]
-    frames = time_line(directory, form.frames)
+    with looking_at(directory):
+        frames = time_line(directory, form.frames)
     if len(frames) < 2:
         raise OutputError(
             "holds fewer than two images of a run's way",
@@ -180,7 +181,7 @@ def _pictures(frames: Sequence[Frame], side: int) -> Iterator[UInt8Array]:
     """The frames at one size."""
     size = _even_size(frames, side)
     for frame in frames:
-        yield resize(read_picture(frame.path).pixels, size)
+        yield resize(read_picture(frame.path).in_srgb, size)
 
 
 def _even_size(frames: Sequence[Frame], side: int) -> tuple[int, int]:

@@ -29,7 +29,15 @@ from nst_graph import __version__
 from nst_graph.checkpoint import CHECKPOINT
 from nst_graph.claim import Claim, check_unclaimed
 from nst_graph.errors import OutputError
-from nst_graph.files import append_line, make_directory, replace_file, write_json
+from nst_graph.files import (
+    append_line,
+    lies_in,
+    looking_at,
+    make_directory,
+    replace_file,
+    sibling,
+    write_json,
+)
 from nst_graph.images import write_picture
 from nst_graph.metrics import Metrics, Row, read_rows
 from nst_graph.montage import side_by_side
@@ -198,15 +206,18 @@ def check_directory(path: Path) -> None:
     Raises:
         OutputError: it is a file, holds files that are not a run's, or cannot be written.
     """
-    nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if not nearest.is_dir():
-        raise OutputError(
-            f"{nearest} is a file, not a directory", where=str(path), remedy=_ELSEWHERE
-        )
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputError(f"{nearest} may not be written", where=str(path), remedy=_ELSEWHERE)
-    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
-        raise OutputError("holds files that are not a run's", where=str(path), remedy=_ELSEWHERE)
+    with looking_at(path):
+        nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        if not nearest.is_dir():
+            raise OutputError(
+                f"{nearest} is a file, not a directory", where=str(path), remedy=_ELSEWHERE
+            )
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise OutputError(f"{nearest} may not be written", where=str(path), remedy=_ELSEWHERE)
+        if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+            raise OutputError(
+                "holds files that are not a run's", where=str(path), remedy=_ELSEWHERE
+            )
 
 
 def check_output(path: Path, *, overwrite: bool, job_sha256: str = "") -> None:
@@ -238,16 +249,22 @@ def check_output(path: Path, *, overwrite: bool, job_sha256: str = "") -> None:
             remedy=f"{go_on}replace it with --overwrite, or {_ELSEWHERE}",
         )
     previous = _previous_of(path)
-    if previous.exists() and not (previous / MANIFEST).is_file():
-        raise OutputError(
-            f"cannot be set aside as {previous}: what is there is not a run's",
-            where=str(path),
-            remedy=f"move that away, or {_ELSEWHERE}",
-        )
+    with looking_at(previous):
+        if previous.exists() and not (previous / MANIFEST).is_file():
+            raise OutputError(
+                f"cannot be set aside as {previous}: what is there is not a run's",
+                where=str(path),
+                remedy=f"move that away, or {_ELSEWHERE}",
+            )
+
+
+def would_replace(directory: Path, path: Path) -> bool:
+    """Whether a run into a directory may take a file away: from it, or from ``NAME.previous``."""
+    return any(lies_in(path, place) for place in (directory, _previous_of(directory)))
 
 
 def _previous_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.previous")
+    return sibling(path, ".previous")
 
 
 def _set_aside(path: Path) -> Path | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
 from nst_graph.config import Job
@@ -98,10 +98,15 @@ def _without_tags(path: KeyPath) -> KeyPath:
 
 def _is_tag(before: str | int | None, key: str | int) -> bool:
     field = Job.model_fields.get(str(before))
-    name = field.discriminator if field is not None else None
-    if field is None or not isinstance(name, str):
-        return False
-    return key in {_tag(section, name) for section in _sections(field)}
+    return field is not None and key in _tags(field)
+
+
+def _tags(field: FieldInfo) -> set[Any]:
+    """What pydantic calls the kinds of a field: by a key of theirs, or by marks that they bear."""
+    if isinstance(field.discriminator, str):
+        return {_tag(section, field.discriminator) for section in _sections(field)}
+    marks = [mark for kind in get_args(field.annotation) for mark in get_args(kind)[1:]]
+    return {mark.tag for mark in marks if isinstance(mark, Tag)}
 
 
 def _in_job(path: KeyPath, merged: Any) -> KeyPath:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nst_graph.errors import OutputError
+from nst_graph.errors import NstGraphError, OutputError
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -68,6 +70,37 @@ def _sync_directory(directory: Path) -> None:
         pass  # some network file systems refuse; the file is in place nevertheless
     finally:
         os.close(descriptor)
+
+
+def sibling(path: Path, suffix: str) -> Path:
+    """The path beside a directory, of its name and a suffix; ``.`` and ``/`` have one, too."""
+    place = path.absolute()
+    beside, here = place.parent / f"{place.name}{suffix}", Path.cwd()
+    return beside.relative_to(here) if beside.is_relative_to(here) else beside
+
+
+def lies_in(path: Path, directory: Path) -> bool:
+    """Whether a path is a directory or below it, by whatever links it is reached."""
+    # realpath, not resolve: that raises where links go round in a circle.
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
+
+
+@contextmanager
+def looking_at(path: Path, kind: type[NstGraphError] = OutputError) -> Iterator[None]:
+    """Around questions to the file system about a path that a person has named.
+
+    Raises:
+        NstGraphError: of that kind; the system refuses to answer: the name is too long, or a
+            directory above it is closed to us.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(
+            f"cannot be looked at ({error.strerror or error})",
+            where=str(error.filename or path),
+            remedy="check the name, and the permissions of the directories above it",
+        ) from None
 
 
 def make_directory(path: Path, remedy: str) -> None:

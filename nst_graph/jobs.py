@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from nst_graph.config import Job, optimizer_settings
 from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.faults import Fault, value_at
 from nst_graph.jobfile import is_batch, parse_overrides, read_source
-from nst_graph.layering import LOG_INTERVALS, REPLACED_WHOLE, JobSource, Layer, without_rivals
+from nst_graph.layering import (
+    DISCRIMINATORS,
+    LOG_INTERVALS,
+    REPLACED_WHOLE,
+    JobSource,
+    Layer,
+    without_rivals,
+)
 from nst_graph.recipes import RECIPES, Recipe, find_recipe
-from nst_graph.yamlfile import Document
-
-#: Sections that describe one of several things: another `name` or `kind` starts from its defaults.
-DISCRIMINATORS = {"optimizer": "name", "initial_image": "kind"}
+from nst_graph.yamlfile import Document, dump_yaml
 
 #: Stand in for what is missing or wrong while the rest of a job is looked at.
 _STAND_IN = {"content": "embedded:landscape", "style": "embedded:painting"}
@@ -182,5 +185,4 @@ def _log_for(optimizer: Any, recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def to_yaml(job: Job) -> str:
     """The complete job as YAML; loaded again it is the same job."""
-    data = job.model_dump(mode="json")
-    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100)
+    return dump_yaml(job.model_dump(mode="json"))

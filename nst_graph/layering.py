@@ -14,6 +14,12 @@ from nst_graph.yamlfile import Document, KeyPath
 #: Keys of `log` that count iterations, which are another thing with another optimiser.
 LOG_INTERVALS = ("losses_every", "image_every")
 
+#: Sections that describe one of several things: another `name` or `kind` starts from its defaults.
+DISCRIMINATORS = {"optimizer": "name", "initial_image": "kind"}
+
+#: Keys of `initial_image` that belong to one kind of it, which has the key's name.
+_OF_ONE_KIND = ("picture", "run")
+
 #: Mappings of layers: given in a job, they replace those below as a whole.
 REPLACED_WHOLE = ("content_layers", "style_layers")
 
@@ -107,7 +113,8 @@ class JobSource:
         layers = reduce(
             lambda below, layer: _overlay(below, layer.settings, recipe), self.layers, empty
         )
-        kept = _without_replaced(layers, recipe, self._optimizer_chosen_by_changes())
+        chosen = {key: self._chosen_by_changes(key, tag) for key, tag in DISCRIMINATORS.items()}
+        kept = _without_replaced(layers, recipe, chosen)
         kept = without_rivals(kept, {change.path[0]: change.value for change in self.changes})
         return changed(kept, self.changes)
 
@@ -132,12 +139,12 @@ class JobSource:
                     return layer
         return self.layers[-1]
 
-    def _optimizer_chosen_by_changes(self) -> Any:
+    def _chosen_by_changes(self, section: str, tag: str) -> Any:
         for change in reversed(self.changes):
-            if change.path == ("optimizer", "name"):
+            if change.path == (section, tag):
                 return change.value
-            if change.path == ("optimizer",):
-                return value_at(change.value, "name")
+            if change.path == (section,):
+                return value_at(change.value, tag)
         return None
 
 
@@ -162,7 +169,7 @@ def _overlay(
     below: Mapping[str, Any], above: Mapping[str, Any], recipe: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Sections merge key by key; all else is replaced."""
-    chosen = value_at(value_at(above, "optimizer"), "name")
+    chosen = {key: value_at(above.get(key), tag) for key, tag in DISCRIMINATORS.items()}
     merged = without_rivals(_without_replaced(below, recipe, chosen), above)
     for key, value in above.items():
         under = merged.get(key)
@@ -184,9 +191,26 @@ def without_rivals(below: Mapping[str, Any], above: Mapping[Any, Any]) -> dict[s
 
 
 def _without_replaced(
+    data: Mapping[str, Any], recipe: Mapping[str, Any], chosen: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """``data`` less what belongs to things in whose place others are chosen above it.
+
+    Args:
+        data: settings.
+        recipe: the recipe's.
+        chosen: by section, the tag of ``DISCRIMINATORS`` that is chosen; None: none is.
+    """
+    kept = _without_optimizer(data, recipe, chosen["optimizer"])
+    start, kind = data.get("initial_image"), chosen["initial_image"]
+    if kind is None or not isinstance(start, Mapping):
+        return kept
+    others = [key for key in _OF_ONE_KIND if key != kind]
+    return {**kept, "initial_image": {key: start[key] for key in start if key not in others}}
+
+
+def _without_optimizer(
     data: Mapping[str, Any], recipe: Mapping[str, Any], chosen: Any
 ) -> Mapping[str, Any]:
-    """``data`` less the settings of an optimiser in whose place another is chosen above it."""
     former = value_at(data.get("optimizer"), "name") or recipe["optimizer"]["name"]
     if chosen is None or chosen == former:
         return data

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nst_graph.colors import LUMA
 from nst_graph.errors import PictureError
 from nst_graph.images import UInt8Array, resize
 from nst_graph.images.arrays import check_pixels
@@ -66,7 +67,7 @@ def side_by_side(
     total = sum(pixels.shape[1] for pixels in scaled) + gap * (len(scaled) + 1)
     canvas = Image.new("RGB", (total, height + 2 * gap + strip), background)
     draw = ImageDraw.Draw(canvas)
-    ink = _DARK if _luma(background) > 127 else _LIGHT
+    ink = _DARK if LUMA @ background > 127 else _LIGHT
     left = gap
     for (caption, _), pixels in zip(panels, scaled, strict=True):
         width = pixels.shape[1]
@@ -80,11 +81,6 @@ def side_by_side(
 def _at_height(pixels: UInt8Array, height: int) -> UInt8Array:
     rows, columns = pixels.shape[:2]
     return resize(pixels, (height, max(1, round(columns * height / rows))))
-
-
-def _luma(color: Color) -> float:
-    red, green, blue = color
-    return 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
 
 
 def _fitted(caption: str, width: int, draw: ImageDraw, font: FreeTypeFont | ImageFont) -> str:

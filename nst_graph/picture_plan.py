@@ -17,6 +17,7 @@ from nst_graph.images import WRITE_FORMATS
 from nst_graph.jobs import InvalidJobError, LoadedJob
 from nst_graph.regions import guides, region_masks
 from nst_graph.sources import PictureSource, check_picture
+from nst_graph.yamlfile import KeyPath
 
 Value = TypeVar("Value")
 
@@ -61,9 +62,24 @@ class Faults:
             raise InvalidJobError(self._found)
 
 
-def key_of_style(job: Job, index: int, key: str) -> tuple[str | int, ...]:
+def key_of_style(job: Job, index: int, key: str) -> KeyPath:
     """Where a job says something of a style: its one name stands for everything."""
     return ("style",) if isinstance(job.style, str) else ("style", index, key)
+
+
+def named_pictures(job: Job) -> dict[str, tuple[KeyPath, str]]:
+    """The key and the value by which a job names each picture, by the names of ``Plan.sources``."""
+    found: dict[str, tuple[KeyPath, str]] = {"content": (("content",), job.content)}
+    for index, style in enumerate(job.styles):
+        suffix = "" if index == 0 else f"_{index + 1}"
+        found[f"style{suffix}"] = key_of_style(job, index, "picture"), style.picture
+        if style.mask is not None:
+            found[f"mask{suffix}"] = key_of_style(job, index, "mask"), style.mask
+    start = job.initial_image
+    first = start.picture or start.run
+    if first is not None:
+        found["initial"] = ("initial_image", start.kind), first
+    return found
 
 
 def bind_styles(

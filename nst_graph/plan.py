@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nst_graph.animation import check_format, check_images
+from nst_graph.artifacts import would_replace
 from nst_graph.config import SMALLEST_SIDE, Job, StyleSize
 from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.filenames import fault_of_path
@@ -18,10 +20,11 @@ from nst_graph.picture_plan import (
     StyleSource,
     bind_initial,
     bind_styles,
-    key_of_style,
+    named_pictures,
 )
-from nst_graph.sources import PictureSource, check_picture
+from nst_graph.sources import EMBEDDED_PREFIX, PictureSource, check_picture
 from nst_graph.weights import ResolvedWeights, WeightsRequest, resolve
+from nst_graph.yamlfile import KeyPath
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,8 @@ def _plan_of_one_size(loaded: LoadedJob) -> Plan:
     styles = bind_styles(loaded, content, faults)
     initial = faults.attempt(lambda: bind_initial(loaded, content))
     weights = faults.attempt(lambda: _resolve_weights(loaded))
+    for key, name in _names_of_inputs(job).items():
+        faults.attempt(partial(_check_apart, name, job.output_directory, loaded.where(*key)))
     faults.attempt(lambda: check_format(job.log.animation, loaded.where("log", "animation")))
     faults.raise_any()
     assert content is not None
@@ -204,18 +209,11 @@ def _plan_of_one_size(loaded: LoadedJob) -> Plan:
 def _faults_of_names(loaded: LoadedJob) -> list[NstGraphError]:
     """Strings that no file system takes, so that nothing further on has to expect them."""
     job = loaded.job
-    start = job.initial_image
-    names: dict[tuple[str | int, ...], str] = {
+    names: dict[KeyPath, str] = {
         ("output",): job.output,
-        ("content",): job.content,
-        ("weights", "path"): job.weights.path or "",
         ("weights", "directory"): job.weights.directory,
-        ("initial_image", "picture"): start.picture or "",
-        ("initial_image", "run"): start.run or "",
+        **_names_of_inputs(job),
     }
-    for index, style in enumerate(job.styles):
-        names[key_of_style(job, index, "picture")] = style.picture
-        names[key_of_style(job, index, "mask")] = style.mask or ""
     return [
         ConfigError(
             f"{name[:40]!a} {fault_of_path(name)}", where=loaded.where(*key), remedy="correct it"
@@ -223,6 +221,24 @@ def _faults_of_names(loaded: LoadedJob) -> list[NstGraphError]:
         for key, name in names.items()
         if fault_of_path(name)
     ]
+
+
+def _names_of_inputs(job: Job) -> dict[KeyPath, str]:
+    """What a job reads, by the key that names it."""
+    names = dict(named_pictures(job).values())
+    if job.weights.path is not None:
+        names["weights", "path"] = job.weights.path
+    return names
+
+
+def _check_apart(name: str, output: Path, where: str) -> None:
+    """Refuse to read what the run may replace: it would be gone before, or lost with it."""
+    if not name.startswith(EMBEDDED_PREFIX) and would_replace(output, Path(name)):
+        raise ConfigError(
+            f"{name} lies in the directory of the results, {output}, which the run may replace",
+            where=where,
+            remedy="choose another directory with --set output=DIR",
+        )
 
 
 def _resolve_weights(loaded: LoadedJob) -> ResolvedWeights:

@@ -25,12 +25,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from nst_graph.colors import LUMA
 from nst_graph.errors import PictureError
 from nst_graph.layers import block_of
 from nst_graph.types import FloatArray, StyleTarget
-
-#: Weights of the grey value of a mask: luma of ITU-R BT.601.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float64)
 
 
 def blended(
@@ -71,7 +69,7 @@ def region_masks(pictures: Sequence[npt.NDArray[np.uint8] | None]) -> tuple[Floa
     Returns:
         float32 [height, width], 0..1, one for each style; none if there is no mask at all.
     """
-    masks = [None if pixels is None else (pixels / 255.0) @ _LUMA for pixels in pictures]
+    masks = [None if pixels is None else (pixels / 255.0) @ LUMA for pixels in pictures]
     given = [mask for mask in masks if mask is not None]
     if not given:
         return ()

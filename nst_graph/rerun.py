@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nst_graph.artifacts import IMAGES
-from nst_graph.errors import NstGraphError, PictureError, WeightsError
+from nst_graph.artifacts import IMAGES, would_replace
+from nst_graph.errors import NstGraphError, OutputError, PictureError, WeightsError
 from nst_graph.filenames import fault_of_path
+from nst_graph.files import sibling
 from nst_graph.images import UInt8Array, read_picture
 from nst_graph.jobfile import parse_overrides
 from nst_graph.jobs import InvalidJobError, LoadedJob, complete
 from nst_graph.layering import JobSource, Layer
 from nst_graph.memory_mode import modes_in, modes_text
 from nst_graph.origin import InputFacts, Origin, read_origin
+from nst_graph.picture_plan import named_pictures
 from nst_graph.plan import Plan, make_plan, settled
 from nst_graph.sources import PictureSource
 from nst_graph.weights.cache import WeightsCache
@@ -63,9 +65,7 @@ def default_output(picture: Path, origin: Origin) -> Path:
     run = place.with_suffix("")
     if place.parts[-len(name.parts) :] == name.parts:
         run = place.parents[len(name.parts) - 1]
-    output = run.with_name(f"{run.name}.rerun")
-    here = Path.cwd()
-    return output.relative_to(here) if output.is_relative_to(here) else output
+    return sibling(run, ".rerun")
 
 
 def plan_rerun(picture: Path, origin: Origin, output: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -83,6 +83,7 @@ def plan_rerun(picture: Path, origin: Origin, output: Path, overrides: Sequence[
         ConfigError, PictureError, WeightsError: one fault; an input that is missing or changed is
             named with the option that gives another.
         InvalidJobError: several.
+        OutputError: the picture lies in the directory of the results, where a run would replace it.
     """
     settings = {**origin.job, "output": str(output)}
     layer = Layer(Document(str(picture), settings), settings)
@@ -93,6 +94,12 @@ def plan_rerun(picture: Path, origin: Origin, output: Path, overrides: Sequence[
     if faults:
         raise InvalidJobError(faults)
     plan = make_plan(loaded)
+    if would_replace(plan.output, picture):
+        raise OutputError(
+            f"the picture itself would be replaced by a run into {plan.output}",
+            where=str(picture),
+            remedy="choose another directory with --output DIR",
+        )
     if not _replaces_weights(loaded) and plan.weights.source != origin.weights.source:
         raise WeightsError(
             f"the picture was made with {origin.weights.source!r}, "
@@ -183,16 +190,15 @@ def _short(value: Any) -> str:
 
 
 def _faults_of_inputs(picture: Path, origin: Origin, loaded: LoadedJob) -> list[NstGraphError]:
-    """Recorded inputs that the job still names and that are missing or not what they were."""
-    job = loaded.job.model_dump(mode="json")
+    """Recorded inputs that no change replaces and that are missing or not what they were."""
     faults: list[NstGraphError] = []
-    for name, facts in origin.inputs.items():
-        key = _key_of(name, facts.path, origin.job)
-        if key is None or _value_at(job, key) != facts.path:
+    for name, (key, _) in named_pictures(loaded.job).items():
+        facts = origin.inputs.get(name)
+        if facts is None or any(change.sets(key) for change in loaded.source.changes):
             continue
         fault = _fault_of_picture(facts)
         if fault:
-            remedy = f"add --set {_option(key)}=PATH, or start where that path leads to it"
+            remedy = _remedy(key, facts.path)
             faults.append(PictureError(fault, where=f"{picture}: {name}", remedy=remedy))
     if origin.weights.path is not None and not _replaces_weights(loaded):
         fault = _fault_of_weights(Path(origin.weights.path), origin.weights.sha256)
@@ -235,30 +241,9 @@ def _replaces_weights(loaded: LoadedJob) -> bool:
     return any(change.path[0] == "weights" for change in loaded.source.changes)
 
 
-def _key_of(name: str, path: str, job: Any, key: KeyPath = ()) -> KeyPath | None:
-    """Where the job names an input: under the input's own name, or wherever its path stands."""
-    if not key and _value_at(job, (name,)) == path:
-        return (name,)
-    if job == path:
-        return key
-    items: Iterable[tuple[Any, Any]] = job.items() if isinstance(job, Mapping) else ()
-    for part, inner in enumerate(job) if isinstance(job, list) else items:
-        found = _key_of(name, path, inner, (*key, part))
-        if found is not None:
-            return found
-    return None
-
-
-def _value_at(data: Any, key: KeyPath) -> Any:
-    for part in key:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data
-
-
-def _option(key: KeyPath) -> str:
-    """The key as ``--set`` takes it: items of lists are set with their list."""
-    numbers = [index for index, part in enumerate(key) if isinstance(part, int)]
-    return ".".join(map(str, key[: numbers[0]] if numbers else key))
+def _remedy(key: KeyPath, path: str) -> str:
+    """What to do about the input at a key; ``--set`` cannot reach into a list of styles."""
+    if len(key) > 1 and key[0] == "style":
+        return f"put it back at {path}, or give the whole list: --set 'style=[...]'"
+    named = "DIR" if key == ("initial_image", "run") else "PATH"
+    return f"add --set {'.'.join(map(str, key))}={named}, or start where that path leads to it"

@@ -8,6 +8,7 @@ from pathlib import Path
 from nst_graph.artifacts import MANIFEST, read_manifest
 from nst_graph.checkpoint import check_job, load_checkpoint
 from nst_graph.errors import OutputError
+from nst_graph.files import looking_at
 from nst_graph.jobs import load_job
 from nst_graph.plan import Plan, make_plan, settled
 
@@ -21,10 +22,11 @@ def plan_to_resume(directory: Path) -> Plan:
         NstGraphError: the job's files are not there any more.
     """
     manifest = read_manifest(directory)
-    if not (directory / MANIFEST).is_file() or not (directory / "job.yaml").is_file():
-        raise OutputError(
-            "holds no run", where=str(directory), remedy="name the output directory of a run"
-        )
+    with looking_at(directory):
+        if not (directory / MANIFEST).is_file() or not (directory / "job.yaml").is_file():
+            raise OutputError(
+                "holds no run", where=str(directory), remedy="name the output directory of a run"
+            )
     if manifest is not None and manifest.get("status") == "finished":
         raise OutputError(
             "the run is finished: there is nothing to go on with",

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from profiles import rgb_profile
 from typer.testing import CliRunner
 
 from nst_graph.animation import write_animation
 from nst_graph.cli import app
 from nst_graph.errors import ConfigError, OutputError, PictureError
-from nst_graph.images import write_picture
+from nst_graph.images import read_picture, write_picture
 from nst_graph.jobs import make_job
 from nst_graph.plan import make_plan
 
@@ -65,6 +66,17 @@ def test_a_gif_shows_all_images_and_holds_the_first_and_the_last(run_directory: 
     assert durations == [1000, 100, 100, 100, 2500]
 
 
+def test_colours_are_brought_to_srgb(run_directory: Path) -> None:
+    pixels = np.full((33, 51, 3), (200, 60, 60), np.uint8)
+    place = run_directory / "images" / "iteration_000000.png"
+    write_picture(place, pixels, icc_profile=rgb_profile())
+    expected = read_picture(place).in_srgb[16, 20].astype(int)
+    assert np.abs(expected - (200, 60, 60)).max() > 10
+    with Image.open(write_animation(run_directory, "gif")) as image:
+        shown = np.asarray(image.convert("RGB"))[16, 20].astype(int)
+    assert np.abs(shown - expected).max() <= 2
+
+
 def test_an_mp4_shows_them_too(run_directory: Path) -> None:
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
     path = write_animation(run_directory, "mp4", fps=10)
@@ -113,6 +125,8 @@ def test_what_cannot_be_animated_is_refused(run_directory: Path, tmp_path: Path)
         write_animation(run_directory, "webm")
     with pytest.raises(OutputError, match="fewer than two images"):
         write_animation(tmp_path / "absent", "gif")
+    with pytest.raises(OutputError):
+        write_animation(tmp_path / ("a" * 300), "gif")
     damaged = run_directory / "images" / "iteration_000010.png"
     damaged.write_bytes(damaged.read_bytes()[:60])
     with pytest.raises(PictureError):

@@ -15,21 +15,19 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nst_graph"
 #: that does not import it back.
 ROWS = (
     ("errors", "layers", "tiles", "types", "interruption", "memory_mode"),
-    ("regions",),
     (
         "files",
         "filenames",
         "config",
         "yamlfile",
         "images",
-        "montage",
         "preprocess",
         "embedded",
         "cache_directory",
         "claim",
     ),
     ("metrics", "origin", "webpage"),
-    ("variables", "colors"),
+    ("variables", "colors", "regions", "montage"),
     ("weights", "vgg19", "losses", "sources"),
     ("recipes",),
     (

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import rgb_profile
 
 from nst_graph.batch import (
     BatchReport,
@@ -32,6 +33,7 @@ from nst_graph.batch import (
     state_of,
 )
 from nst_graph.batch.pool import cores
+from nst_graph.batch.summary import write_summary
 from nst_graph.contact_sheet import STAMP_SIDE, contact_sheet, stamp
 from nst_graph.errors import NstGraphError
 from nst_graph.estimate import estimate
@@ -141,6 +143,19 @@ def test_a_batch_runs_once_and_shares_what_it_can(here: Path) -> None:
     assert [outcome.losses for outcome in again.outcomes] == [
         outcome.losses for outcome in report.outcomes
     ]
+
+
+def test_stamps_are_in_srgb(here: Path) -> None:
+    batch = planned(TWO_BY_TWO)
+    pixels = np.full((192, 192, 3), (200, 60, 60), np.uint8)
+    write_picture("wide.png", pixels, icc_profile=rgb_profile())
+    outcomes = [Outcome(0, "finished", picture=Path("wide.png"))]
+    outcomes += [Outcome(index, "failed") for index in range(1, len(batch.jobs))]
+    _, sheet = write_summary(batch, outcomes)
+    assert sheet is not None
+    converted = read_picture("wide.png").in_srgb[0, 0]
+    assert np.abs(converted.astype(int) - pixels[0, 0]).max() > 10
+    np.testing.assert_array_equal(read_picture(sheet).pixels[60, 60], converted)
 
 
 @tensorflow

@@ -112,6 +112,11 @@ def test_weights_info_of_what_is_no_weights_file(tmp_path: Path) -> None:
     assert_refused(nst("weights", "info", "absent.mat", cwd=tmp_path), "absent.mat")
 
 
+@pytest.mark.parametrize("command", ["resume", "report", "animate", "rerun", "weights info", "run"])
+def test_a_name_that_is_too_long_is_a_fault_like_any_other(tmp_path: Path, command: str) -> None:
+    assert_refused(nst(*command.split(), "a" * 300, cwd=tmp_path), "too long")
+
+
 @pytest.mark.tensorflow
 def test_a_run_from_job_to_picture(tmp_path: Path) -> None:
     write_job(tmp_path)

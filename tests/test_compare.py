@@ -316,6 +316,21 @@ def test_a_comparison_is_not_overwritten_unasked(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError, match="is a file"):
         make_request(plan, ENGINES, 3, tmp_path / "file", overwrite=True)
+    with pytest.raises(OutputError, match="too long"):
+        make_request(plan, ENGINES, 3, tmp_path / ("a" * 300), overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("output", "place"), [(".", "../cat.compare"), ("dog", "dog.compare"), ("/", "/.compare")]
+)
+def test_a_comparison_lies_beside_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, place: str
+) -> None:
+    here = tmp_path / "cat"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    request = request_of(plan_of(tmp_path, output=output))
+    assert request.output.resolve() == (here / place).resolve()
 
 
 def test_the_command_writes_both_files(tmp_path: Path) -> None:

@@ -50,6 +50,19 @@ def test_another_optimizer_leaves_the_settings_of_the_one_below(tmp_path: Path) 
     assert (job.log.losses_every, job.log.tensorboard) == (1, True)
 
 
+def test_another_kind_of_first_image_leaves_what_the_one_below_starts_from(tmp_path: Path) -> None:
+    start = "initial_image: {kind: run, run: runs/cat, seed: 5}\n"
+    write(tmp_path / "base.yaml", BASE + start)
+    path = write(tmp_path / "job.yaml", "extends: base.yaml\ninitial_image: {kind: content}\n")
+    found = load_job(path).job.initial_image
+    assert (found.kind, found.run, found.seed) == ("content", None, 5)
+    changes = ["initial_image.kind=picture", "initial_image.picture=a.png"]
+    found = load_job(tmp_path / "base.yaml", changes).job.initial_image
+    assert (found.kind, found.run, found.picture) == ("picture", None, "a.png")
+    again = load_job(tmp_path / "base.yaml", ["initial_image.kind=run"]).job.initial_image
+    assert again.run == "runs/cat"
+
+
 def test_faults_stand_in_the_file_that_holds_the_value(tmp_path: Path) -> None:
     base = write(tmp_path / "base.yaml", BASE.replace("steps: 5", "stepz: 5"))
     path = write(tmp_path / "job.yaml", "extends: base.yaml\nlosses: {style: kera}\nsize: 3\n")

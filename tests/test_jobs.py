@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +17,8 @@ from nst_graph.jobs import DEMO, InvalidJobError, load_job, make_job, to_yaml
 from nst_graph.preprocess import INITIAL_IMAGES
 from nst_graph.recipes import RECIPES
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS, DOCS = ROOT / "configs", ROOT / "docs"
 SMALL = {"recipe": "coursera", "content": "embedded:landscape", "style": "embedded:painting"}
 
 
@@ -184,6 +186,22 @@ def test_every_key_is_described() -> None:
         return missing
 
     assert undescribed(Job) == []
+
+
+def test_every_key_is_on_a_page() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    sections = [Job]
+    for section in sections:
+        for name, field in section.model_fields.items():
+            assert re.search(rf"\b{name}\b", pages), f"{section.__name__}.{name}"
+            sections += [inner for inner in sections_in(field.annotation) if inner not in sections]
+    assert len(sections) > 10
+
+
+def sections_in(annotation: object) -> list[type[config.Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, config.Section):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in sections_in(part)]
 
 
 def test_the_demo_file_is_the_demo() -> None:

@@ -6,12 +6,15 @@ import base64
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from profiles import rgb_profile
 from smallruns import small_job, small_run
 from typer.testing import CliRunner
 
@@ -19,11 +22,11 @@ from nst_graph.cli import app
 from nst_graph.embedded import draw
 from nst_graph.errors import DivergedError, OutputError
 from nst_graph.frames import Frame, spread
-from nst_graph.images import write_picture
+from nst_graph.images import read_picture, write_picture
 from nst_graph.jobs import make_job
 from nst_graph.pipeline import RunResult, run
 from nst_graph.plan import make_plan
-from nst_graph.report import write_report
+from nst_graph.report import pictures, write_report
 from nst_graph.report.curves import HEIGHT, WIDTH, chart
 from nst_graph.report.settings import settings_of
 
@@ -131,6 +134,38 @@ def test_the_time_line_has_every_image_with_its_losses(made: RunResult) -> None:
         assert f"iteration {row['iteration']}: total {row['total']:.5g}" in page.text
 
 
+def test_the_result_is_none_of_the_saved_images(
+    made: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_directory = tmp_path / "run"
+    shutil.copytree(made.directory, run_directory)
+    (run_directory / "images" / "iteration_000006.png").unlink()
+    monkeypatch.setattr(pictures, "MOST_FRAMES", 2)
+    page = Page(write_report(run_directory))
+    shown = [
+        figure["data-iteration"] for figure in page.all("figure") if "data-iteration" in figure
+    ]
+    assert shown == ["0", "4", "6"]
+    assert "2 of 3 saved images" in page.text
+
+
+def test_pictures_are_shown_in_srgb(tmp_path: Path) -> None:
+    pixels = np.full((40, 60, 3), (200, 60, 60), np.uint8)
+    write_picture(tmp_path / "wide.png", pixels, icc_profile=rgb_profile())
+    picture = read_picture(tmp_path / "wide.png")
+    expected = picture.in_srgb[20, 30].astype(int)
+    facts = {"path": picture.path, "sha256": picture.sha256, "height": 40, "width": 60}
+    assert np.abs(expected - (200, 60, 60)).max() > 10
+    for shown in (
+        pictures.shown_file(tmp_path / "wide.png", 100),
+        pictures.shown_input(facts, "lanczos"),
+    ):
+        assert shown is not None
+        with Image.open(io.BytesIO(base64.b64decode(shown.uri.partition(",")[2]))) as image:
+            found = np.asarray(image.convert("RGB"))[20, 30].astype(int)
+        assert np.abs(found - expected).max() <= 4
+
+
 def test_curves_can_be_switched_without_a_script(made: RunResult) -> None:
     page = Page(write_report(made.directory))
     boxes = [field["id"] for field in page.all("input") if field["type"] == "checkbox"]
@@ -234,6 +269,9 @@ def test_a_batch_has_a_page_that_links_those_of_its_runs(tmp_path: Path) -> None
 def test_directories_without_a_run_are_refused(made: RunResult, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no such directory"):
         write_report(tmp_path / "absent")
+    for directory, page in ((tmp_path / ("a" * 300), None), (made.directory, Path("a" * 300))):
+        with pytest.raises(OutputError, match="too long"):
+            write_report(directory, page)
     with pytest.raises(OutputError, match="neither a run nor") as caught:
         write_report(made.directory.parent)
     assert str(made.directory) in caught.value.remedy

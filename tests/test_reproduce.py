@@ -118,6 +118,7 @@ def test_missing_inputs_are_named_and_are_no_pass(tmp_path: Path) -> None:
         (["coursera-tf2", "--trace", "metrics.csv"], "has no group 'trace'"),
         (["coursera", "--pictures", "nowhere"], "nowhere is not a folder"),
         (["coursera", "--trace", "nowhere.csv"], "cannot be read"),
+        (["coursera", "--pictures", "a" * 300], "too long"),
     ],
 )
 def test_what_is_asked_wrongly_is_said_without_a_traceback(
@@ -416,6 +417,8 @@ def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         write_report(report, tmp_path / "no" / "out.json", None, "")
     with pytest.raises(OutputError, match="is a folder"):
         check_places(tmp_path)
+    with pytest.raises(OutputError, match="too long"):
+        check_places(tmp_path / ("a" * 300) / "report.json")
 
 
 @pytest.mark.tensorflow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from typer.testing import CliRunner
 
 from nst_graph.cli import app
 from nst_graph.embedded import draw
-from nst_graph.errors import NstGraphError, PictureError, WeightsError
+from nst_graph.errors import NstGraphError, OutputError, PictureError, WeightsError
 from nst_graph.images import read_metadata, read_picture, write_picture
-from nst_graph.jobs import make_job
+from nst_graph.jobs import InvalidJobError, make_job
 from nst_graph.origin import Origin, read_origin
 from nst_graph.pipeline import RunResult, run
 from nst_graph.plan import make_plan, settled
@@ -170,17 +171,54 @@ def test_an_input_that_moved_or_changed_is_named(made: RunResult, tmp_path: Path
 
 
 def test_inputs_within_lists_are_found(made: RunResult, tmp_path: Path) -> None:
-    """Inputs are checked wherever the job names them, under any name."""
+    """A whole list is what ``--set`` can give; the same path may stand in several places."""
     account = json.loads(read_metadata(made.picture)["nst_graph"])
     absent = str(tmp_path / "absent.png")
     facts = {**account["inputs"]["content"], "path": absent}
-    inputs = {**account["inputs"], "mask_2": facts}
-    job = {**account["job"], "style": absent}
+    inputs = {**account["inputs"], "style_2": facts, "mask_2": facts}
+    styles = ["embedded:painting", {"picture": absent, "mask": absent}]
+    job = {**account["job"], "style": styles}
     picture = rewritten(made.picture, tmp_path / "a.png", inputs=inputs, job=job)
-    with pytest.raises(PictureError, match=r"absent\.png") as caught:
+    with pytest.raises(InvalidJobError, match=r"absent\.png") as caught:
         plan_rerun(picture, read_origin(picture), tmp_path / "again")
-    assert "mask_2" in caught.value.where
-    assert "--set style=PATH" in caught.value.remedy
+    problems = caught.value.problems
+    assert [problem.where.split(": ")[-1] for problem in problems] == ["style_2", "mask_2"]
+    for problem in problems:
+        assert problem.remedy.startswith(f"put it back at {absent}")
+        assert "--set 'style=[...]'" in problem.remedy
+    given = ["style=[embedded:painting, embedded:landscape]"]
+    assert plan_rerun(picture, read_origin(picture), tmp_path / "again", given)
+
+
+def test_the_run_that_it_started_from_is_checked(made: RunResult, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(made.directory, first)
+    start = {"kind": "run", "run": str(first)}
+    second = small_run(tmp_path, optimizer={"steps": 1}, initial_image=start)
+    origin = read_origin(second.picture)
+    assert plan_rerun(second.picture, origin, tmp_path / "again").initial is not None
+
+    write_picture(first / "result.png", draw("painting", 48, 64))
+    with pytest.raises(PictureError, match="is not what the picture was made from") as caught:
+        plan_rerun(second.picture, origin, tmp_path / "again")
+    assert caught.value.where.endswith(": initial")
+    assert "--set initial_image.run=DIR" in caught.value.remedy
+    for change in (f"initial_image.run={made.directory}", "initial_image.kind=content"):
+        assert plan_rerun(second.picture, origin, tmp_path / "again", [change])
+
+
+def test_it_is_not_made_over_itself(made: RunResult, tmp_path: Path) -> None:
+    picture = made.directory / "images" / "iteration_000002.png"
+    origin = read_origin(picture)
+    (tmp_path / "link").symlink_to(made.directory)
+    for output in (made.directory, picture.parent, tmp_path / "link"):
+        with pytest.raises(OutputError, match="the picture itself would be replaced"):
+            plan_rerun(picture, origin, output)
+    aside = tmp_path / "run.previous" / "result.png"
+    aside.parent.mkdir()
+    aside.write_bytes(made.picture.read_bytes())
+    with pytest.raises(OutputError, match="the picture itself would be replaced"):
+        plan_rerun(aside, read_origin(aside), tmp_path / "run")
 
 
 def test_other_kernels_are_refused(made: RunResult, tmp_path: Path) -> None:

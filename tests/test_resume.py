@@ -247,10 +247,20 @@ def refusal(directory: Path) -> NstGraphError:
 
 def test_what_is_not_there_is_not_resumed(left: Path) -> None:
     assert "holds no run" in str(refusal(left.parent / "nothing"))
+    assert "too long" in str(refusal(left.parent / ("a" * 300)))
     (left / CHECKPOINT).unlink()
     error = refusal(left)
     assert "no checkpoint" in error.what
     assert "--overwrite" in error.remedy
+
+
+def test_a_run_is_resumed_from_within_its_directory(
+    left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(left)
+    result = run(plan_to_resume(Path()), resume=True)
+    assert (left / result.picture).is_file()
+    assert "finished" in refusal(left).what
 
 
 def test_a_finished_run_is_not_resumed(left: Path) -> None:

@@ -15,7 +15,7 @@ from nst_graph.artifacts import read_manifest
 from nst_graph.batch import RunState, load_batch, plan_batch, state_of
 from nst_graph.batch.work import Shelf
 from nst_graph.colors import match_covariance, with_chrominance_of
-from nst_graph.errors import NstGraphError
+from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.images import WRITE_FORMATS, read_picture, write_picture
 from nst_graph.jobs import load_job, make_job
 from nst_graph.layers import ACTIVATIONS
@@ -96,6 +96,7 @@ def test_style_scale(settings: dict[str, Any], shape: tuple[int, int]) -> None:
         ("style: 3", "5:1: style: no style, got 3"),
         ("style: [{weight: 2}]", "5:9: style.0.picture: is required and missing"),
         ("style: [{picture: a.png, weigth: 2}]", "did you mean 'weight'?"),
+        ("style: [{picture: a.png, weigth: 2}]", "5:26: style.0.weigth: unknown key 'weigth'"),
         ("style: [a.png, [b.png]]", "5:16: style.1: no style, got"),
         ("style: [{picture: a.png, weight: 0}]", "style.0.weight: input should be greater than 0"),
         ("style:\n  - embedded:painting\n  - none.png", "7:5: style.1.picture: none.png: no such"),
@@ -154,6 +155,38 @@ def test_every_fault_of_the_pictures_at_once() -> None:
     found = faults_of(styles + "initial_image: {kind: run, run: x}")
     for name in ("no.png", "none.png", "nothing.png", "x holds no run"):
         assert name in found
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"content": "out/photo.png"}, "content"),
+        ({"style": ["embedded:painting", "linked/photo.png"]}, "style.1.picture"),
+        ({"style": [{"picture": "embedded:painting", "mask": "out/a/photo.png"}]}, "style.0.mask"),
+        ({"initial_image": {"kind": "picture", "picture": "out/photo.png"}}, "initial_image"),
+        ({"content": "out.previous/photo.png"}, "content"),
+    ],
+)
+def test_inputs_lie_apart_from_the_results(settings: dict[str, Any], key: str) -> None:
+    for folder in ("out", "out/a", "out.previous"):
+        Path(folder).mkdir()
+        grey(f"{folder}/photo.png", 128)
+    Path("linked").symlink_to("out")
+    with pytest.raises(ConfigError, match="lies in the directory of the results") as caught:
+        plan_of(output="out", **settings)
+    assert key in caught.value.where
+    assert plan_of(output="out.too", **settings)
+
+
+def test_a_run_does_not_start_from_what_it_replaces() -> None:
+    Path("first").mkdir()
+    manifest = {"status": "finished", "job": {"picture": {"format": "png"}}}
+    Path("first/manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    grey("first/result.png", 128)
+    found = faults_of(
+        "style: embedded:painting\noutput: ./first\ninitial_image: {kind: run, run: first}"
+    )
+    assert "7:28: initial_image.run: first lies in the directory of the results" in found
 
 
 # --- names and keys of a batch -----------------------------------------------------------------

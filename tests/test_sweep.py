@@ -221,3 +221,15 @@ def test_an_output_that_cannot_be_used() -> None:
     Path("out").write_text("a file", encoding="utf-8")
     (fault,) = problems("sweep: {size: [48]}\noutput: out\n")
     assert "is a file" in fault.what
+
+
+@pytest.mark.parametrize("field", ["index:999999999999d", "index:100000000d", "size:.999999999f"])
+def test_a_name_is_not_made_longer_than_a_name_can_be(field: str) -> None:
+    (found,) = problems(f"name: '{{{field}}}'\njobs: [{{}}]\n")
+    assert "characters" in found.what
+    assert "255" in found.remedy
+
+
+def test_a_format_that_a_value_does_not_take() -> None:
+    (found,) = problems("name: '{style_size:3d}'\njobs: [{}]\n")
+    assert "no name template" in found.what

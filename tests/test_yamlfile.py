@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nst_graph.errors import ConfigError
-from nst_graph.yamlfile import MAX_BYTES, parse_yaml, read_yaml
+from nst_graph.yamlfile import MAX_BYTES, dump_yaml, parse_yaml, read_yaml
 
 
 def test_positions_are_those_of_keys_and_items() -> None:
@@ -87,3 +87,9 @@ def test_any_text_is_a_mapping_or_a_clear_error(text: str) -> None:
     except ConfigError as error:
         assert error.what
         assert error.remedy
+
+
+@given(st.text(max_size=40) | st.sampled_from(["12e4567", "1e4", "1.e4", ".5E-3", "1_0e1", "yes"]))
+def test_what_is_written_is_read_back(text: str) -> None:
+    data = {"name": text, "list": [text, 1e-07, 1e22, None], "section": {"flag": True, "n": 3}}
+    assert parse_yaml(dump_yaml(data), "x").data == data

@@ -12,7 +12,7 @@ from nst_graph.config import Job
 from nst_graph.errors import ConfigError, NstGraphError
 from nst_graph.faults import short_repr
 from nst_graph.jobfile import BATCH_KEYS, is_batch, read_source
-from nst_graph.jobs import InvalidJobError, LoadedJob, complete
+from nst_graph.jobs import InvalidJobError, LoadedJob, complete, problems_of
 from nst_graph.layering import Change, JobSource, Layer
 from nst_graph.plan import loaded_or_faults
 from nst_graph.sweep import REFUSED, Point, grid, read_axes
@@ -159,7 +159,7 @@ def _complete_all(
             loaded = loaded_or_faults(lambda one=one: complete(one))  # type: ignore[misc]
             name = job_name(named, loaded.job, index, where.where(("name",)))
         except NstGraphError as error:
-            problems += error.problems if isinstance(error, InvalidJobError) else [error]
+            problems += problems_of(error)
             if len(problems) > MAX_PROBLEMS:
                 break
         else:

@@ -11,7 +11,7 @@ from typing import Any
 from nst_graph.config import Job
 from nst_graph.errors import ConfigError, choices_text
 from nst_graph.faults import value_at
-from nst_graph.filenames import fault_of_path
+from nst_graph.filenames import MAX_PART, fault_of_path
 from nst_graph.sources import EMBEDDED_PREFIX
 
 #: Name of a job where neither the file nor its sweep gives one.
@@ -63,7 +63,7 @@ def _parts(template: str, values: Mapping[str, Any], where: str) -> Iterable[str
             yield literal
             if field is not None:
                 yield _field(field, specification or "", values, where)
-    except ValueError as error:  # of the parser, or of a format specification
+    except (ValueError, TypeError) as error:  # of the parser, or of a format specification
         raise ConfigError(
             f"{template!r} is no name template: {error}",
             where=where,
@@ -79,6 +79,14 @@ def _field(field: str, specification: str, values: Mapping[str, Any], where: str
     value = values[field]
     if isinstance(value, list):
         value = "x".join(map(str, value))
+    # Checked first: of a width of 10^12 there would be no text to look at.
+    numbers = [int(digits) for digits in re.findall(r"\d+", specification)]
+    if max(numbers, default=0) > MAX_PART:
+        raise ConfigError(
+            f"the field {field!r} asks for {max(numbers)} characters",
+            where=where,
+            remedy=f"a part of a path has at most {MAX_PART}",
+        )
     text = format(value, specification) if specification else str(value)
     return _UNUSUAL.sub("-", text).strip("-") or "none"
 

@@ -16,6 +16,9 @@ from nst_graph.errors import PictureError
 from nst_graph.files import make_directory, replace_file
 from nst_graph.images import read_picture, write_picture
 
+#: The table's name in a batch's directory.
+SUMMARY = "summary.csv"
+
 #: Columns before those of the keys that a sweep varies.
 _COLUMNS = ("name", "status", "seconds", "total", "content_loss", "style_loss")
 
@@ -34,7 +37,7 @@ def write_summary(planned: PlannedBatch, outcomes: Sequence[Outcome]) -> tuple[P
     """
     directory = planned.batch.output
     make_directory(directory, "choose another directory with --set output=DIR")
-    table = directory / "summary.csv"
+    table = directory / SUMMARY
     replace_file(table, _table(planned, outcomes).encode())
     if not any(outcome.picture for outcome in outcomes):
         return table, None
@@ -76,5 +79,5 @@ def _row(job: PlannedJob, outcome: Outcome) -> dict[str, Any]:
 def _stamp(job: PlannedJob, outcome: Outcome) -> tuple[str, Any]:
     if outcome.picture is not None:
         with suppress(PictureError):  # taken away meanwhile
-            return job.name, stamp(read_picture(outcome.picture).pixels)
+            return job.name, stamp(read_picture(outcome.picture).in_srgb)
     return f"{job.name}: {outcome.status}", blank()

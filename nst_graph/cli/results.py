@@ -56,12 +56,14 @@ def report(
 def animate(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Of a run.")],
     kind: Annotated[str, typer.Option("--format", help="gif, or mp4: nst_graph[video].")] = "gif",
-    fps: Annotated[float, typer.Option(min=1, max=50, help="Images a second.")] = 8,
+    fps: Annotated[
+        float | None, typer.Option(min=1, max=50, help="Images a second; by default 8.")
+    ] = None,
 ) -> None:
     """Make the saved images of a run into an animation: evolution.gif or evolution.mp4."""
-    from nst_graph.animation import write_animation
+    from nst_graph.animation import FPS, write_animation
 
-    print(write_animation(directory, kind, fps))
+    print(write_animation(directory, kind, FPS if fps is None else fps))
 
 
 def _tell(picture: Path, found: Comparison) -> None:

@@ -15,6 +15,7 @@ from nst_graph.config import (
     SgdSettings,
 )
 from nst_graph.errors import ConfigError, OutputError, choices_text
+from nst_graph.files import looking_at, sibling
 from nst_graph.plan import Plan
 
 #: The engine that the others are compared with, unless it is left out.
@@ -75,8 +76,9 @@ def make_request(
             where="optimizer.name",
             remedy="use --set optimizer.name=adam",
         )
-    place = output or plan.output.with_name(f"{plan.output.name}.compare")
-    _check_place(place, overwrite=overwrite)
+    place = output or sibling(plan.output, ".compare")
+    with looking_at(place):
+        _check_place(place, overwrite=overwrite)
     return CompareRequest(plan, tuple(engines), settings.model_copy(update={"steps": steps}), place)
 
 

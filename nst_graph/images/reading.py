@@ -27,6 +27,7 @@ from nst_graph.images.headers import (
     read_header,
     without_pillow_limit,
 )
+from nst_graph.images.profiles import convert_profile
 
 # Pillow mode -> (mode asked of the plugin, note). None: values taken as stored, see _to_eight_bits.
 _READ_AS: Mapping[str, tuple[str | None, str]] = {
@@ -83,6 +84,11 @@ class Picture:
     path: str
     notes: tuple[str, ...] = ()
     icc_profile: bytes | None = field(default=None, repr=False)
+
+    @property
+    def in_srgb(self) -> UInt8Array:
+        """The pixels in sRGB, for where they are shown without their profile."""
+        return convert_profile(self.pixels, self.icc_profile, None)
 
 
 def read_picture(path: PathText, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from nst_graph.batch.summary import SUMMARY
 from nst_graph.errors import OutputError
 from nst_graph.report.pictures import STAMP_SIDE, Shown, shown_file
 from nst_graph.webpage import render
 
 TEMPLATE = "report_batch.html.j2"
-
-SUMMARY = "summary.csv"
 
 #: Stamps in a page: 10 to 15 kB each.
 MOST_STAMPS = 400

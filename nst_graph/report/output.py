@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from nst_graph.artifacts import MANIFEST
+from nst_graph.batch.summary import SUMMARY
 from nst_graph.errors import OutputError
-from nst_graph.files import replace_file
-from nst_graph.report.batch_page import SUMMARY, batch_page, read_summary
+from nst_graph.files import looking_at, replace_file
+from nst_graph.report.batch_page import batch_page, read_summary
 from nst_graph.report.record import read_run
 from nst_graph.report.run_page import run_page
 
@@ -29,15 +30,16 @@ def write_report(directory: Path, output: Path | None = None, *, runs: bool = Fa
         OutputError: there is neither run nor batch, or the page cannot be written there.
     """
     page = output or directory / PAGE_NAME
-    _check_page(page)
-    if (directory / MANIFEST).is_file():
-        html = run_page(read_run(directory))
-    elif (directory / SUMMARY).is_file():
-        if runs:
-            _write_runs(directory)
-        html = batch_page(directory, page, PAGE_NAME)
-    else:
-        raise OutputError(_absence(directory), where=str(directory), remedy=_remedy(directory))
+    with looking_at(directory):
+        _check_page(page)
+        if (directory / MANIFEST).is_file():
+            html = run_page(read_run(directory))
+        elif (directory / SUMMARY).is_file():
+            if runs:
+                _write_runs(directory)
+            html = batch_page(directory, page, PAGE_NAME)
+        else:
+            raise OutputError(_absence(directory), where=str(directory), remedy=_remedy(directory))
     replace_file(page, html.encode("utf-8", "backslashreplace"))
     return page
 

@@ -56,7 +56,7 @@ def shown_file(path: Path | None, side: int) -> Shown | None:
     """The picture in a file; None where there is none that can be read."""
     if path is not None:
         with suppress(NstGraphError):
-            return shown(read_picture(path).pixels, side)
+            return shown(read_picture(path).in_srgb, side)
     return None
 
 
@@ -66,7 +66,7 @@ def shown_input(facts: Any, resize_method: str) -> Shown | None:
         source = PictureSource(facts["path"], (facts["height"], facts["width"]), resize_method)
         picture = source.read()
         if picture.sha256 == facts["sha256"]:
-            return shown(picture.pixels, INPUT_SIDE)
+            return shown(picture.in_srgb, INPUT_SIDE)
     return None
 
 

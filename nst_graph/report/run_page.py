@@ -38,6 +38,7 @@ def run_page(run: RunRecord) -> str:
     """The page as HTML."""
     manifest = run.manifest
     iteration = run.result.iteration if run.result else None
+    moments, saved = moments_of(run), {frame.iteration for frame in run.frames}
     return render(
         TEMPLATE,
         {
@@ -51,8 +52,9 @@ def run_page(run: RunRecord) -> str:
             "losses": manifest.get("losses") or {},
             "inputs": _inputs(run),
             "side_by_side": shown_file(run.side_by_side, 2 * INPUT_SIDE),
-            "moments": moments_of(run),
-            "saved": len(run.frames),
+            "moments": moments,
+            "saved": len(saved),
+            "taken": sum(moment.iteration in saved for moment in moments),
             "charts": _charts(run),
             "box": curves,
             "rows": _rows(run),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from nst_graph.errors import ConfigError
-from nst_graph.jobs import DISCRIMINATORS, make_job
+from nst_graph.jobs import make_job
+from nst_graph.layering import DISCRIMINATORS
 
 #: What some kinds of a section cannot do without; where it is null, it is not needed.
 _NEEDED = ("picture", "run")

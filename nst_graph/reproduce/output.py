@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nst_graph.errors import OutputError
-from nst_graph.files import replace_file, write_json
+from nst_graph.files import looking_at, replace_file, write_json
 from nst_graph.reproduce.report import Report
 from nst_graph.reproduce.table import as_markdown
 
@@ -19,8 +19,11 @@ def check_places(*places: Path | None) -> None:
     for place in places:
         if place is None:
             continue
-        if place.is_dir() or not place.parent.is_dir():
-            fault = "is a folder" if place.is_dir() else f"{place.parent} is not a folder"
+        with looking_at(place):
+            fault = "is a folder" if place.is_dir() else ""
+            if not place.parent.is_dir():
+                fault = f"{place.parent} is not a folder"
+        if fault:
             raise OutputError(fault, where=str(place), remedy="name a file in a folder that exists")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst_graph.config import SessionSettings
 from nst_graph.errors import ConfigError, choices_text
+from nst_graph.filenames import fault_of_path
 from nst_graph.recipes import find_recipe
 from nst_graph.reproduce.expected import (
     GRADED,
@@ -76,19 +77,26 @@ def check_request(request: Request) -> None:
     """Check names, without opening a file and without TensorFlow.
 
     Raises:
-        ConfigError: the request names something that there is not.
+        ConfigError: the request names something that there is not, or that no file can be called.
     """
     _targets(request)
+    for option, path in (vars(request.files) | {"trace": request.trace}).items():
+        fault = "" if path is None else fault_of_path(str(path))
+        if fault:
+            raise ConfigError(
+                f"{str(path)[:40]!a} {fault}", where=f"--{option}", remedy="correct it"
+            )
 
 
 def reproduce(request: Request, progress: Progress = _no_progress) -> Report:
     """Measure what was published and compare.
 
     Raises:
-        ConfigError: the request names something that there is not.
+        ConfigError: as ``check_request`` does.
         WeightsError, PictureError: a file is there and cannot be used. (One that is not there is
             a row of the report.)
     """
+    check_request(request)
     targets = _targets(request)
     losses = _losses_given(request, targets)
     shares = share_out(targets, request.files)

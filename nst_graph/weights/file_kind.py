@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nst_graph.errors import WeightsError
+from nst_graph.files import looking_at
 from nst_graph.weights.known_files import KNOWN_FILES
 
 _HEAD_BYTES = 4096
@@ -63,14 +64,17 @@ def kind_of_file(path: Path) -> FileKind:
     Raises:
         WeightsError: it is missing, a folder, not a regular file, or cannot be opened.
     """
-    if not path.exists():
-        raise WeightsError("there is no such file", where=str(path), remedy=_neighbours(path))
-    if path.is_dir():
-        raise WeightsError(
-            "this is a folder, not a weights file", where=str(path), remedy=_neighbours(path / "_")
-        )
-    if not path.is_file():
-        raise WeightsError("this is not a regular file", where=str(path), remedy=_GET)
+    with looking_at(path, WeightsError):
+        if not path.exists():
+            raise WeightsError("there is no such file", where=str(path), remedy=_neighbours(path))
+        if path.is_dir():
+            raise WeightsError(
+                "this is a folder, not a weights file",
+                where=str(path),
+                remedy=_neighbours(path / "_"),
+            )
+        if not path.is_file():
+            raise WeightsError("this is not a regular file", where=str(path), remedy=_GET)
     try:
         with path.open("rb") as file:
             return kind_of_bytes(file.read(_HEAD_BYTES))
