@@ -362,7 +362,7 @@ def thirty_jobs(folder: Path) -> None:
         engine = list(ENGINES)[number % 3]
         job = {
             "recipe": "coursera", "content": "embedded:landscape", "style": "embedded:painting",
-            "size": 96, "weights": {"source": "random"}, "engine": engine,
+            "size": 64, "weights": {"source": "random"}, "engine": engine,
             "optimizer": {"steps": 3}, "output": str(folder / str(number)),
         }  # fmt: skip
         run(make_plan(make_job(job)))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from networks import seeded_weights
 
 from nst_graph.artifacts import read_manifest
 from nst_graph.batch import RunState, check_states, load_batch, plan_batch, run_batch
@@ -31,7 +32,6 @@ from nst_graph.pipeline import run as run_plan
 from nst_graph.plan import Plan, make_plan
 from nst_graph.resumption import plan_to_resume
 from nst_graph.types import Step
-from tests.networks import seeded_weights
 
 pytestmark = pytest.mark.tensorflow
 
