@@ -36,7 +36,17 @@ def main() -> None:
     with open_step(variant, height, width) as step:
         for _ in range(STEPS):
             step()
-    print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}))
+    print(json.dumps({"peak_mb": own_peak_kb() >> 10}))
+
+
+def own_peak_kb() -> int:
+    """Largest resident size of this program. (``ru_maxrss`` counts in what the process that started
+    it held at that moment, which here is a benchmark of gigabytes.)
+    """
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def open_step(
