@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+
+from nst_graph.machine import peak_memory_mb
 
 #: The first makes everything; the second has all of it and works.
 STEPS = 2
@@ -36,17 +37,7 @@ def main() -> None:
     with open_step(variant, height, width) as step:
         for _ in range(STEPS):
             step()
-    print(json.dumps({"peak_mb": own_peak_kb() >> 10}))
-
-
-def own_peak_kb() -> int:
-    """Largest resident size of this program. (``ru_maxrss`` counts in what the process that started
-    it held at that moment, which here is a benchmark of gigabytes.)
-    """
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"peak_mb": round(peak_memory_mb())}))
 
 
 def open_step(

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from nst_graph.config import AdamSettings, SessionSettings
+from nst_graph.machine import peak_memory_mb
 from nst_graph.objective import Objective
 from nst_graph.optimizers import session_updater
 from nst_graph.preprocess import to_network
@@ -50,7 +50,7 @@ class Stages:
         line = {
             "stage": name,
             "seconds": round(time.perf_counter() - self._started, 1),
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+            "peak_mb": round(peak_memory_mb()),
             "load": round(os.getloadavg()[0], 1),
             **facts,
         }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -23,6 +21,7 @@ from nst_graph.config import Job
 from nst_graph.errors import DivergedError
 from nst_graph.images import Picture, profile_name, resize
 from nst_graph.ingredients import Reusable
+from nst_graph.machine import peak_memory_mb
 from nst_graph.pictures import Pictures
 from nst_graph.plan import Plan
 from nst_graph.precision import resolve_precision
@@ -185,7 +184,7 @@ class Recorder:
             losses=self._losses,
             optimizer=self._optimizer_facts(),
             timings_seconds=self._clock.seconds,
-            peak_memory_mb=_peak_memory_mb(),
+            peak_memory_mb=round(peak_memory_mb()),
             **facts,
         )
 
@@ -267,9 +266,3 @@ def _picture_facts(picture: Picture) -> dict[str, Any]:
         "notes": list(picture.notes),
         "icc_profile": None if picture.icc_profile is None else profile_name(picture.icc_profile),
     }
-
-
-def _peak_memory_mb() -> int:
-    """Largest resident size of this process so far, MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1 << 20) if sys.platform == "darwin" else peak >> 10

@@ -304,6 +304,17 @@ def test_lbfgs_has_no_steps_to_compare(tmp_path: Path) -> None:
         request_of(plan)
 
 
+def test_of_several_sizes_the_last_is_compared_with_its_own_optimiser(tmp_path: Path) -> None:
+    sizes = [
+        {"size": 48, "optimizer": {"name": "lbfgs"}},
+        {"size": 64, "optimizer": {"name": "sgd"}},
+    ]
+    request = request_of(plan_of(tmp_path, size=None, sizes=sizes))
+    assert request.optimizer.name == "sgd"
+    assert request.plan.content.shape[1] == 64
+    assert not request.plan.coarser
+
+
 def test_a_comparison_is_not_overwritten_unasked(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     place = request_of(plan).output

@@ -9,18 +9,7 @@ import json
 import pickle
 import sys
 
-
-def peak_memory_mb() -> float:
-    """Largest resident size of this process since its program began, MB."""
-    try:
-        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
-            peak = next(line for line in status if line.startswith("VmHWM:"))
-        return int(peak.split()[1]) / 1024
-    except OSError:  # not Linux
-        import resource
-
-        size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return size / (1 << 20) if sys.platform == "darwin" else size / 1024
+from nst_graph.machine import peak_memory_mb
 
 
 def main() -> None:

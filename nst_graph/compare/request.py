@@ -51,7 +51,7 @@ def make_request(
     """Check a comparison that is asked for, before anything is computed.
 
     Args:
-        plan: of the job.
+        plan: of the job; of several sizes the last is compared, from its own first image.
         engines: names.
         steps: to make, at least 3.
         output: directory; None: beside the job's own, with ".compare" behind its name.
@@ -62,6 +62,7 @@ def make_request(
             steps, or an optimiser without steps.
         OutputError: the directory is a file, or holds a comparison already.
     """
+    plan = plan.stages[-1]
     _check_engines(engines, plan.job.session)
     if steps < FEWEST_STEPS:
         raise ConfigError(
