@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nst_graph.config import SessionSettings
-from nst_graph.fast import fast_step
+from nst_graph.fast import fast_step, never, worthwhile
 from nst_graph.precision import resolve_precision
 from nst_graph.problem import StepBuilder, build_step
 from nst_graph.tiled import TILE_SIZE, tiled_builder
@@ -25,4 +25,4 @@ def choose_builder(settings: SessionSettings) -> StepBuilder:
         return fast_step(precision.dtype, STRIP_ROWS)
     if precision.exact:
         return build_step
-    return fast_step(precision.dtype)
+    return fast_step(precision.dtype, by_winograd=worthwhile if precision.winograd else never)

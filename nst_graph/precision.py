@@ -30,11 +30,14 @@ class Precision:
             hand-written step.
         dtype: of activations and kernels. The image, its gradient, the losses and what they are
             sums of are float32 always.
+        winograd: convolve by Winograd's method, where that is faster; a GPU's library decides that
+            by itself, and bfloat16 would lose too much.
         notice: what the user should know of the choice; "" where it is the one asked for.
     """
 
     exact: bool
     dtype: Literal["float32", "bfloat16"]
+    winograd: bool = False
     notice: str = ""
 
 
@@ -53,6 +56,7 @@ def resolve_precision(settings: SessionSettings) -> Precision:
     return Precision(
         exact=False,
         dtype="float32",
+        winograd=True,
         notice="session.precision is 'fast', but this CPU has neither AMX nor AVX512-BF16: "
         "the step is computed in float32",
     )

@@ -66,8 +66,10 @@ def session_config(settings: SessionSettings) -> Any:
         config.gpu_options.allow_growth = settings.memory_growth
         config.gpu_options.per_process_gpu_memory_fraction = settings.memory_fraction or 0.0
     rewrites = config.graph_options.rewrite_options
-    if settings.deterministic:
-        make_deterministic(settings)
+    make_deterministic(settings)
+    if settings.deterministic or settings.precision == "fast" or settings.memory == "low":
+        # The hand-written step, too: the optimizer puts operations into its compiled functions that
+        # XLA does not know (TemporaryVariable, for sums of large tensors).
         rewrites.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
     if settings.mixed_precision == "bf16":
         if device == "gpu":

@@ -5,6 +5,8 @@ A constant would be copied with every copy of the GraphDef; a variable's value n
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -21,6 +23,7 @@ def fed_variable(
     initial_values: InitialValues,
     *,
     trainable: bool = False,
+    made: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Variable:
     """A resource variable in the default graph, initialised from a placeholder.
 
@@ -30,8 +33,10 @@ def fed_variable(
         dtype: of the variable.
         initial_values: gains the placeholder and its value, to feed to the initializer's run.
         trainable: put it among the graph's trainable variables.
+        made: from what is fed, what the variable holds; None: what is fed.
     """
     fed = tf1.placeholder(dtype, value.shape, name=f"initial_{name}")
-    variable = tf1.get_variable(name, initializer=fed, trainable=trainable, use_resource=True)
+    held = fed if made is None else made(fed)
+    variable = tf1.get_variable(name, initializer=held, trainable=trainable, use_resource=True)
     initial_values[fed] = value.astype(dtype.as_numpy_dtype, copy=False)
     return variable

@@ -13,12 +13,14 @@ from networks import real_weights, seeded_weights
 from problems import CONFIG
 
 from nst_graph.config import AdamSettings, LbfgsSettings, LogSettings, LossSettings, NetworkSettings
-from nst_graph.fast import fast_step
-from nst_graph.fast.convolution import hold_convolution
+from nst_graph.estimate import WINOGRAD_PIXELS
+from nst_graph.fast import fast_step, never, winograd
+from nst_graph.fast.convolution import DirectFilter, Holder
 from nst_graph.fast.fused import Fused
 from nst_graph.fast.grams import CHUNK, accurate_gram, gram_seed
 from nst_graph.fast.pooling import Pooling
 from nst_graph.fast.strips import row_strips
+from nst_graph.fast.winograd import WinogradFilter, minimal_filtering
 from nst_graph.losses import gram_matrix
 from nst_graph.objective import Objective
 from nst_graph.optimizers import optimise
@@ -30,7 +32,7 @@ from nst_graph.variables import InitialValues
 pytestmark = pytest.mark.tensorflow
 tf1 = tf.compat.v1
 
-ODD, EVEN = (37, 45), (32, 48)
+ODD, EVEN, REAL = (37, 45), (32, 48), (96, 128)
 STYLE_LAYERS = {f"relu{block}_1": 0.2 for block in range(1, 6)}
 
 #: Style, content and total variation formula; pooling, padding, channel order; size.
@@ -84,6 +86,11 @@ def targets_of(weights: VggWeights, objective: Objective, size: tuple[int, int])
         return compute_targets(targets, image_of(1, size), 0.4 * image_of(2, (40, 36)) + 40)
 
 
+def in_block_3(height: int, width: int, inputs: int, outputs: int) -> bool:
+    """These convolutions by Winograd's method: every shape takes half a second to compile."""
+    return height in (ODD[0] // 4, ODD[0] // 4 + 1, REAL[0] // 4)
+
+
 class Setting:
     """One problem, to be built in several ways."""
 
@@ -129,6 +136,13 @@ def test_losses_and_gradient_are_the_references(case: tuple[Any, ...]) -> None:
         assert_same(setting.evaluate(fast_step(strip_rows=12)), expected)
 
 
+@pytest.mark.parametrize("case", [CASES[0], CASES[1]], ids=["SAME", "VALID"])
+def test_winograd_changes_nothing_but_the_last_digits(case: tuple[Any, ...]) -> None:
+    setting = Setting(objective_of(case), ODD)
+    expected = setting.evaluate(build_step)
+    assert_same(setting.evaluate(fast_step(by_winograd=in_block_3)), expected)
+
+
 @pytest.mark.parametrize(
     "layers", [{"relu1_2": 1.0}, {"relu2_1": 0.5, "relu4_1": 0.5}, {"relu5_2": 1.0}], ids=str
 )
@@ -142,13 +156,25 @@ def on_real_kernels(reference: Path) -> Setting:
     layers = {"relu1_1": 0.3, "relu2_1": 0.3, "relu3_1": 0.4}
     case = objective_of(CASES[0])
     objective = Objective(case.network, {"relu3_2": 1.0}, layers, case.losses)
-    return Setting(objective, (96, 128), real_weights(reference))
+    return Setting(objective, REAL, real_weights(reference))
 
 
 @pytest.mark.parametrize("strip_rows", [None, 32])
 def test_real_kernels(reference: Path, strip_rows: int | None) -> None:
     setting = on_real_kernels(reference)
     assert_same(setting.evaluate(fast_step(strip_rows=strip_rows)), setting.evaluate(build_step))
+
+
+def test_winograd_on_real_kernels(reference: Path) -> None:
+    """With hundreds of channels rounding decides about some ReLUs, in any two ways to compute in
+    float32: there the gradient differs at single pixels.
+    """
+    setting = on_real_kernels(reference)
+    expected = setting.evaluate(build_step)
+    measured = setting.evaluate(fast_step(by_winograd=in_block_3))
+    for name, value in expected[0].items():
+        assert measured[0][name] == pytest.approx(value, rel=1e-5), name
+    assert cosine(measured[1], expected[1]) > 1 - 1e-6
 
 
 @pytest.fixture
@@ -267,14 +293,78 @@ def test_the_gradient_of_a_convolution_is_a_convolution() -> None:
     generator = np.random.default_rng(0)
     with tf.Graph().as_default(), tf1.Session() as session:
         values: InitialValues = {}
-        convolution = hold_convolution("conv2_2", weights, tf.float32, values)
+        convolution = Holder(weights, tf.float32, never, Fused(), values).hold("conv2_2", 7, 9)
         features = tf.constant(generator.standard_normal((1, 7, 9, 5)), tf.float32)
         gradient = tf.constant(generator.standard_normal((1, 7, 9, 5)), tf.float32)
-        sums = tf.nn.conv2d(features, convolution.kernel, 1, "SAME")
+        assert isinstance(convolution.kernel, DirectFilter)
+        sums = tf.nn.conv2d(features, convolution.kernel.kernel, 1, "SAME")
         (expected,) = tf1.gradients(sums, [features], [gradient])
         measured = convolution.input_gradient(gradient)
         session.run(tf1.global_variables_initializer(), values)
         np.testing.assert_allclose(*session.run((measured, expected)), rtol=1e-4, atol=1e-5)
+
+
+def test_minimal_filtering_is_a_correlation() -> None:
+    output, kernel, inputs = minimal_filtering()
+    generator = np.random.default_rng(0)
+    values, weights = generator.standard_normal(6), generator.standard_normal(3)
+    np.testing.assert_allclose(
+        output @ ((kernel @ weights) * (inputs @ values)),
+        np.correlate(values, weights, "valid"),
+        rtol=1e-12,
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 8), (5, 7), (23, 18)])
+@pytest.mark.parametrize("strip_values", [1 << 17, 70])
+def test_a_convolution_by_winograd(
+    size: tuple[int, int], strip_values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without bias and ReLU; in one strip, and in many of which the last overlaps."""
+    monkeypatch.setattr(winograd, "STRIP_VALUES", strip_values)
+    generator = np.random.default_rng(1)
+    kernel = generator.standard_normal((3, 3, 5, 6)).astype(np.float32)
+    picture = generator.standard_normal((1, *size, 5)).astype(np.float32)
+    bias = generator.standard_normal(6).astype(np.float32)
+    with tf.Graph().as_default(), tf1.Session(config=CONFIG) as session:
+        values: InitialValues = {}
+        convolve = WinogradFilter("kernel", kernel, Fused(), values)
+        features = tf1.placeholder(tf.float32, picture.shape)
+        made = convolve(features), convolve(features, tf.constant(bias))
+        session.run(tf1.global_variables_initializer(), values)
+        sums, activation = session.run(made, {features: picture})
+        wide = tf.nn.conv2d(tf.constant(picture, tf.float64), kernel.astype(np.float64), 1, "SAME")
+        expected = session.run(wide)
+    np.testing.assert_allclose(sums, expected, atol=1e-5 * np.abs(expected).max())
+    relu = np.maximum(expected + bias, 0)
+    np.testing.assert_allclose(activation, relu, atol=1e-5 * relu.max())
+
+
+@pytest.mark.parametrize("height", [1, 4, 17, 64, 203])
+@pytest.mark.parametrize("channels", [1 << 10, 1 << 13, 1 << 20])
+def test_winograds_strips_are_alike_and_cover_the_height(height: int, channels: int) -> None:
+    strips = list(winograd.strips(height, 32, channels))
+    assert len({stop - start for start, stop in strips}) == 1
+    assert strips[0][0] == 0
+    assert height <= strips[-1][1] < height + 4
+    for (_, stop), (start, _) in itertools.pairwise(strips):
+        assert start <= stop
+    assert all(start % 4 == stop % 4 == 0 for start, stop in strips)
+
+
+def test_winograd_is_for_large_convolutions_with_many_channels() -> None:
+    assert winograd.worthwhile(150, 200, 128, 128)
+    assert not winograd.worthwhile(15, 20, 128, 128)
+    assert not winograd.worthwhile(3000, 4000, 3, 64)
+
+
+def test_the_estimate_knows_from_where_winograd_is_used() -> None:
+    below, above = 160, 168
+    assert below**2 < WINOGRAD_PIXELS <= above**2
+    for side, used in ((below, False), (above, True)):
+        sizes = ((side, 64), (side // 2, 128), (side // 4, 256), (side // 8, 512))
+        assert {winograd.worthwhile(n, n, c, c) for n, c in sizes} == {used}
 
 
 @pytest.mark.parametrize("name", ["avg", "max"])

@@ -8,15 +8,13 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from nst_graph.fast.convolution import Convolution, hold_convolution
+from nst_graph.fast.convolution import Convolution, Holder
 from nst_graph.fast.fused import Fused, masked_sum
 from nst_graph.fast.grams import accurate_gram, gram_seed
 from nst_graph.fast.pooling import Pooling
 from nst_graph.layers import block_of, convolution_of, layers_down_to
 from nst_graph.losses import ContentLoss
 from nst_graph.objective import Objective
-from nst_graph.types import VggWeights
-from nst_graph.variables import InitialValues
 
 tf1 = tf.compat.v1
 
@@ -42,7 +40,7 @@ class Block:
     def activations(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """From the block's input, every activation by name."""
         first, *_ = self.convolutions.values()
-        features = tf.cast(features, first.kernel.dtype)
+        features = tf.cast(features, first.bias.dtype)
         made: dict[str, tf.Tensor] = {}
         for name, convolution in self.convolutions.items():
             made[name] = features = convolution.forward(features)
@@ -77,30 +75,27 @@ class Block:
         return gradient
 
 
-def build_blocks(
-    weights: VggWeights, objective: Objective, dtype: tf.DType, initial_values: InitialValues
-) -> list[Block]:
+def build_blocks(holder: Holder, objective: Objective, height: int, width: int) -> list[Block]:
     """The blocks of the objective's network, no deeper than its deepest layer.
 
     Args:
-        weights: kernels, in any channel order.
-        objective: names layers, pooling, padding and the image's channel order.
-        dtype: of kernels and activations.
-        initial_values: gains what to feed to the run of the variables' initializer.
+        holder: of the convolutions.
+        objective: names layers, pooling and padding.
+        height, width: of the image.
     """
     settings = objective.network
-    matched = weights.in_channel_order(settings.channel_order)
     last = block_of(objective.deepest)
     blocks = []
     with tf1.variable_scope("vgg19"):
         for number in range(1, last + 1):
             held = {
-                name: hold_convolution(convolution_of(name), matched, dtype, initial_values)
+                name: holder.hold(convolution_of(name), height, width)
                 for name in layers_down_to(objective.deepest)
                 if block_of(name) == number
             }
-            pooling = Pooling(settings.pooling, settings.padding) if number < last else None
-            blocks.append(Block(number, held, pooling))
+            pooling = Pooling(settings.pooling, settings.padding)
+            blocks.append(Block(number, held, pooling if number < last else None))
+            height, width = pooling.side_after(height), pooling.side_after(width)
     return blocks
 
 

@@ -19,6 +19,10 @@ class Pooling:
     name: PoolingName
     padding: Padding
 
+    def side_after(self, side: int) -> int:
+        """Height or width of what comes of that height or width."""
+        return (side + (self.padding == "SAME")) // 2
+
     def forward(self, features: tf.Tensor) -> tf.Tensor:
         pool = {"avg": tf.nn.avg_pool2d, "max": tf.nn.max_pool2d}[self.name]
         return pool(features, 2, 2, self.padding)

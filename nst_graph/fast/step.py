@@ -7,6 +7,7 @@ from typing import Literal
 import tensorflow as tf
 
 from nst_graph.errors import ConfigError
+from nst_graph.fast.convolution import Choice, Holder
 from nst_graph.fast.fused import Fused
 from nst_graph.fast.passes import Block, BlockPass, Seeds, WholePass, build_blocks
 from nst_graph.fast.strips import StripPass
@@ -24,7 +25,16 @@ Dtype = Literal["float32", "bfloat16"]
 STRIPPED_BLOCKS = (1, 2)
 
 
-def fast_step(dtype: Dtype = "float32", strip_rows: int | None = None) -> StepBuilder:
+def never(height: int, width: int, inputs: int, outputs: int) -> bool:
+    """No convolution is by Winograd's method."""
+    return False
+
+
+def fast_step(
+    dtype: Dtype = "float32",
+    strip_rows: int | None = None,
+    by_winograd: Choice = never,
+) -> StepBuilder:
     """A builder of hand-written steps.
 
     Args:
@@ -32,6 +42,9 @@ def fast_step(dtype: Dtype = "float32", strip_rows: int | None = None) -> StepBu
         strip_rows: compute blocks 1 and 2 in strips of at most that many rows, and again in the
             backward pass. A block with a content layer is kept whole. None: nothing is computed
             twice.
+        by_winograd: float32 only: whether a convolution of that height, width, inputs and outputs
+            is by Winograd's method. Its kernels take four times the memory then, and its rounding
+            error is some seven times as large.
 
     Raises:
         ConfigError: by the builder: the targets have regions.
@@ -45,7 +58,9 @@ def fast_step(dtype: Dtype = "float32", strip_rows: int | None = None) -> StepBu
                 "the hand-written step has no regions", remedy="use session.precision: exact"
             )
         initial_values: InitialValues = {}
-        blocks = build_blocks(weights, objective, tf.as_dtype(dtype), initial_values)
+        matched = weights.in_channel_order(objective.network.channel_order)
+        holder = Holder(matched, tf.as_dtype(dtype), by_winograd, Fused(), initial_values)
+        blocks = build_blocks(holder, objective, *image.shape[1:3])
         held = target_tensors(targets, tf.float32, objective, initial_values)
         with tf1.name_scope("forward"):
             passes = _forward(image, blocks, objective, strip_rows)
@@ -53,7 +68,7 @@ def fast_step(dtype: Dtype = "float32", strip_rows: int | None = None) -> StepBu
         positions = {name: each.positions for each in passes for name in each.grams}
         terms = combined_terms(image, content, grams, positions, held, objective)
         with tf1.name_scope("gradient"):
-            seeds = _seeds(terms["total"], grams, content, held, objective, tf.as_dtype(dtype))
+            seeds = _seeds(terms["total"], grams, content, held, objective, holder)
             gradient = _backward(passes, seeds)
             if objective.losses.total_variation is not None:
                 gradient += tf1.gradients(terms["total"], [image])[0]
@@ -104,14 +119,14 @@ def _seeds(
     content: dict[str, tf.Tensor],
     targets: TargetTensors,
     objective: Objective,
-    dtype: tf.DType,
+    holder: Holder,
 ) -> Seeds:
     """What the total passes back to the network, in which the losses were cut off from it."""
     of_grams = tf1.gradients(total, list(grams.values()))
     of_content = tf1.gradients(total, list(content.values()))
     return Seeds(
         {
-            name: tf.cast(gradient + tf.transpose(gradient), dtype)
+            name: tf.cast(gradient + tf.transpose(gradient), holder.dtype)
             for name, gradient in zip(grams, of_grams, strict=True)
         },
         {
@@ -119,7 +134,7 @@ def _seeds(
             for name, gradient in zip(content, of_content, strict=True)
         },
         CONTENT_LOSSES[objective.losses.content],
-        Fused(),
+        holder.fused,
     )
 
 
