@@ -38,7 +38,7 @@ LAST = LogSettings(losses_every=1_000_000, image_every=0)
 MOST_EVALUATIONS = 1000
 
 #: Sizes before the last, as shares of it, with the evaluations spent on each.
-COARSE = ((0.25, 60), (0.5, 30))
+COARSE = ((0.25, 60),)
 
 FAST = {"precision": "fast"}
 LBFGS = {"name": "lbfgs", "stream": "evaluation"}

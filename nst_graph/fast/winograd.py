@@ -24,7 +24,7 @@ from nst_graph.variables import InitialValues, fed_variable
 TILE, WINDOW = 4, 6
 
 #: Where polynomials are evaluated, beside infinity. The usual 0, +-1, +-2 make three times the
-#: rounding error; these, too, give matrices that float32 holds exactly.
+#: rounding error; of these, too, float32 holds the transforms' matrices (not the kernels') exactly.
 POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
 
 #: With fewer channels the transforms cost more than the products save; with fewer operations half a
