@@ -52,11 +52,16 @@ def peak_memory_mb() -> float:
     return size / (1 << 20) if sys.platform == "darwin" else size / 1024
 
 
+#: In it a batch tells its workers, which run beside each other, how much memory each can have, MB.
+MEMORY_SHARE_VARIABLE = "NST_GRAPH_MEMORY_SHARE_MB"
+
+
 def available_memory_mb(system: Path = Path("/")) -> int | None:
     """Memory that a new process can have without swapping, MB of 2**20 bytes.
 
-    It is the least of what the machine has left (where Linux does not tell, of what it has) and of
-    what the control groups of this process, such as a container or a cluster's job, have left.
+    It is the least of what the machine has left (where Linux does not tell, of what it has), of
+    what the control groups of this process, such as a container or a cluster's job, have left, and
+    of its share where it is one of several workers.
 
     Args:
         system: where /proc and /sys are.
@@ -64,8 +69,12 @@ def available_memory_mb(system: Path = Path("/")) -> int | None:
     Returns:
         None where the system does not tell.
     """
-    left = [value for value in (_machine_left(system), *_groups_left(system)) if value is not None]
-    return min(left) >> 20 if left else None
+    known = (_machine_left(system), *_groups_left(system))
+    left = [value >> 20 for value in known if value is not None]
+    share = os.environ.get(MEMORY_SHARE_VARIABLE, "")
+    if share.isdecimal():
+        left.append(int(share))
+    return min(left, default=None)
 
 
 def _machine_left(system: Path) -> int | None:

@@ -39,6 +39,7 @@ from nst_graph.errors import NstGraphError
 from nst_graph.estimate import estimate
 from nst_graph.images import read_picture, write_picture
 from nst_graph.jobs import make_job
+from nst_graph.machine import available_memory_mb
 from nst_graph.plan import make_plan
 
 TINY = """\
@@ -259,6 +260,8 @@ def test_a_worker_that_is_killed_is_one_failed_job(here: Path) -> None:
 @tensorflow
 def test_ctrl_c_ends_the_workers_with_their_pictures(here: Path) -> None:
     planned(PAIR + "sweep: {optimizer.steps: [1000000, 999999, 999998]}\n")
+    available = available_memory_mb()
+    assert available is not None
     command = [sys.executable, "-m", "nst_graph.cli", "run", "all.yaml", "--workers", "2"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -274,6 +277,8 @@ def test_ctrl_c_ends_the_workers_with_their_pictures(here: Path) -> None:
     assert "2 interrupted, 1 not started" in stdout
     for path in running:
         assert path.with_name("result.png").is_file()
+        manifest = json.loads(path.with_name("manifest.json").read_text(encoding="utf-8"))
+        assert manifest["memory"]["available_mb"] < 0.6 * available  # each has its half
         manifest = json.loads(path.with_name("manifest.json").read_text(encoding="utf-8"))
         assert manifest["status"] == "interrupted"
 

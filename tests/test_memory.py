@@ -13,7 +13,7 @@ from PIL import Image
 from nst_graph.errors import NstGraphError
 from nst_graph.estimate import TILE_SIDES, estimate
 from nst_graph.jobs import make_job
-from nst_graph.machine import available_memory_mb
+from nst_graph.machine import MEMORY_SHARE_VARIABLE, available_memory_mb
 from nst_graph.memory_mode import Mode, modes_in, modes_only, modes_text
 from nst_graph.plan import Plan, make_plan, settled
 
@@ -155,6 +155,13 @@ def test_available_memory_knows_groups_of_version_1(tmp_path: Path) -> None:
         sys__fs__cgroup__memory__memory_dot_stat=f"total_inactive_file {100 * MB}\n",
     )
     assert available_memory_mb(tmp_path) == 1500
+
+
+def test_a_worker_has_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, proc__meminfo=MEMINFO)
+    for share, available in (("1200", 1200), ("900000", 6000), ("", 6000)):
+        monkeypatch.setenv(MEMORY_SHARE_VARIABLE, share)
+        assert available_memory_mb(tmp_path) == available
 
 
 def nst(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -21,6 +21,7 @@ from nst_graph.batch.outcome import Outcome, OutcomeStatus, Progress
 from nst_graph.batch.tasks import Tasks
 from nst_graph.batch.worker import READY, work
 from nst_graph.interruption import SIGNALS
+from nst_graph.machine import available_memory_mb
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -48,7 +49,7 @@ def run_in_workers(count: int) -> Callable[[Tasks], None]:
 
     def run(tasks: Tasks) -> None:
         with tempfile.TemporaryDirectory(prefix="nst_graph_") as folder:
-            pool = _Pool(tasks, min(count, len(tasks)), max(1, cores() // count), Path(folder))
+            pool = _Pool(tasks, count, Path(folder))
             try:
                 pool.run()
             except KeyboardInterrupt:
@@ -68,16 +69,22 @@ def cores() -> int:
 
 
 class _Pool:
-    """Workers by their connection; each has one job at a time."""
+    """Workers by their connection; each has one job at a time.
 
-    def __init__(self, tasks: Tasks, count: int, threads: int, folder: Path) -> None:
+    Cores and memory are divided by the number asked for, even where there are fewer tasks: what is
+    left of a batch is then computed as the whole would have been.
+    """
+
+    def __init__(self, tasks: Tasks, count: int, folder: Path) -> None:
         self._tasks = tasks
-        self._threads = threads
+        self._threads = max(1, cores() // count)
+        memory = available_memory_mb()
+        self._memory_mb = None if memory is None else memory // count
         self._folder = folder
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[Any, _Worker] = {}
         self._started = 0
-        for _ in range(count):
+        for _ in range(min(count, len(tasks))):
             self._start()
 
     def run(self) -> None:
@@ -110,7 +117,8 @@ class _Pool:
         ours, theirs = self._context.Pipe()
         self._started += 1
         log = self._folder / f"worker_{self._started}.log"
-        process = self._context.Process(target=work, args=(theirs, self._threads, log), daemon=True)
+        shared = (theirs, self._threads, self._memory_mb, log)
+        process = self._context.Process(target=work, args=shared, daemon=True)
         with _blocked_signals():
             process.start()
         theirs.close()

@@ -7,20 +7,25 @@ import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from nst_graph.machine import MEMORY_SHARE_VARIABLE
+
 #: What a worker says first: it can be given a job, and be interrupted.
 READY = "ready"
 
 
-def work(connection: Connection, threads: int, log: Path) -> None:
+def work(connection: Connection, threads: int, memory_mb: int | None, log: Path) -> None:
     """Carry out plans until None comes, the pipe is closed, or SIGINT or SIGTERM.
 
     Args:
         connection: receives (index, plan) or None; sends ``READY``, then Progress and Outcomes.
         threads: for jobs that do not set ``session.threads``.
+        memory_mb: for one job, so that those of all workers fit; None: unknown.
         log: takes what libraries write to standard output and error.
     """
     _redirect(log)
     set_threads(threads)
+    if memory_mb is not None:
+        os.environ[MEMORY_SHARE_VARIABLE] = str(memory_mb)
     from threadpoolctl import threadpool_limits
 
     from nst_graph.interruption import SIGNALS, stop_request
