@@ -205,11 +205,19 @@ def test_the_table_fits_a_terminal_of_80_columns(found: Comparison) -> None:
     assert "…" not in text
 
 
+@pytest.fixture
+def no_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare the processes in which peaks of memory are measured."""
+    monkeypatch.setattr("nst_graph.compare.comparison.measure_peak", lambda *_: None)
+
+
+@pytest.mark.usefixtures("no_peaks")
 def test_without_graph_the_first_engine_named_is_the_reference(tmp_path: Path) -> None:
     request = request_of(plan_of(tmp_path), "eager", "function", steps=3)
     assert compare(request).reference == "eager"
 
 
+@pytest.mark.usefixtures("no_peaks")
 def test_progress_is_told(tmp_path: Path) -> None:
     told: list[tuple[str, str]] = []
     request = request_of(plan_of(tmp_path), "graph", steps=3)
