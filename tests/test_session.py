@@ -90,6 +90,18 @@ def test_settings_of_a_gpu_are_in_the_config(monkeypatch: pytest.MonkeyPatch) ->
         session_config(settings.model_copy(update={"mixed_precision": "bf16"}))
 
 
+@pytest.mark.parametrize("by_hand", [{"precision": "fast"}, {"memory": "low"}])
+def test_grappler_leaves_the_compiled_functions_of_the_hand_written_step_alone(
+    by_hand: dict[str, str],
+) -> None:
+    """It would put sums of large tensors into them in a form that XLA does not know."""
+    off = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+    for settings, expected in (({}, False), (by_hand, True)):
+        config = session_config(SessionSettings(device="cpu", deterministic=False, **settings))
+        chosen = config.graph_options.rewrite_options.memory_optimization
+        assert (chosen == off) is expected
+
+
 def test_convolutions_are_looked_for_on_their_device() -> None:
     with tf.Graph().as_default(), tf1.Session() as session:
         image = tf.ones([1, 8, 8, 3])

@@ -87,7 +87,9 @@ class Holder:
     def hold(self, name: str, height: int, width: int) -> Convolution:
         """Convolution ``name`` (conv1_1 ...) of that size, in a variable scope of its name."""
         kernel, bias = self.weights.kernels[name], self.weights.biases[name]
-        by_winograd = self.by_winograd(height, width, *kernel.shape[2:])
+        by_winograd = self.dtype == tf.float32 and self.by_winograd(
+            height, width, *kernel.shape[2:]
+        )
 
         def held_filter(part: str, values: npt.NDArray[np.floating]) -> Filter:
             if by_winograd:
