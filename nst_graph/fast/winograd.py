@@ -31,7 +31,7 @@ POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
 #: second of compiling costs more than fifty steps save.
 FEWEST_CHANNELS, FEWEST_OPERATIONS = 64, 2e9
 
-#: Tiles times channels that are transformed at one time: 36 float32 of each, 16 MB, are multiplied
+#: Tiles times channels that are transformed at one time: 36 float32 of each, 19 MB, are multiplied
 #: before the processor's cache has lost them, and bound what this method needs of memory.
 STRIP_VALUES = 1 << 17
 
