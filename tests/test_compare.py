@@ -352,6 +352,7 @@ def test_a_comparison_lies_beside_the_output(
     assert request.output.resolve() == (here / place).resolve()
 
 
+@pytest.mark.usefixtures("no_peaks")
 def test_the_command_writes_both_files(tmp_path: Path) -> None:
     job = tmp_path / "job.yaml"
     job.write_text(

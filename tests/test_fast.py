@@ -132,7 +132,7 @@ def test_losses_and_gradient_are_the_references(case: tuple[Any, ...]) -> None:
     setting = Setting(objective_of(case), case[-1])
     expected = setting.evaluate(build_step)
     assert_same(setting.evaluate(fast_step()), expected)
-    if case[-1] == ODD:
+    if case in CASES[:2]:  # SAME and VALID at odd sizes, one pooling each
         assert_same(setting.evaluate(fast_step(strip_rows=12)), expected)
 
 
