@@ -77,6 +77,12 @@ def available_memory_mb(system: Path = Path("/")) -> int | None:
     return min(left, default=None)
 
 
+def memory_share_mb(workers: int) -> int | None:
+    """What each of so many processes can have; None where the system does not tell."""
+    available = available_memory_mb()
+    return None if available is None else available // workers
+
+
 def _machine_left(system: Path) -> int | None:
     with suppress(OSError, ValueError, IndexError):
         for line in (system / "proc/meminfo").read_text(encoding="utf-8").splitlines():

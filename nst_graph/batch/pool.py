@@ -21,7 +21,7 @@ from nst_graph.batch.outcome import Outcome, OutcomeStatus, Progress
 from nst_graph.batch.tasks import Tasks
 from nst_graph.batch.worker import READY, work
 from nst_graph.interruption import SIGNALS
-from nst_graph.machine import available_memory_mb
+from nst_graph.machine import memory_share_mb
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -78,8 +78,7 @@ class _Pool:
     def __init__(self, tasks: Tasks, count: int, folder: Path) -> None:
         self._tasks = tasks
         self._threads = max(1, cores() // count)
-        memory = available_memory_mb()
-        self._memory_mb = None if memory is None else memory // count
+        self._memory_mb = memory_share_mb(count)
         self._folder = folder
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[Any, _Worker] = {}

@@ -139,10 +139,12 @@ def _list_jobs(batch: Batch, *, overwrite: bool, workers: int) -> None:
     from nst_graph.batch import check_states, plan_batch
     from nst_graph.batch.display import listing
     from nst_graph.estimate import estimate, machine_speed
+    from nst_graph.machine import memory_share_mb
 
     planned = plan_batch(batch)
     states = check_states(planned, overwrite=overwrite)
-    estimates = [estimate(job.plan) for job in planned.jobs]
+    share = memory_share_mb(workers)
+    estimates = [estimate(job.plan, share) for job in planned.jobs]
     for line in listing(planned, states, estimates, machine_speed(), workers):
         print(line)
 

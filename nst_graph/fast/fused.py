@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
+
+Made = TypeVar("Made")
 
 
 class Fused:
@@ -18,18 +20,19 @@ class Fused:
     def __init__(self) -> None:
         self._compiled: dict[Hashable, Any] = {}
 
-    def __call__(self, function: Callable[..., tf.Tensor], *tensors: tf.Tensor) -> tf.Tensor:
-        """``function(*tensors)``; the shapes of the tensors must be static."""
+    def __call__(self, function: Callable[..., Made], *tensors: tf.Tensor) -> Made:
+        """``function(*tensors)``, a tensor or a list; the shapes of the tensors must be static."""
         signature = tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors)
         key = (function, signature)
         if key not in self._compiled:
             # A function of its own for each signature: TensorFlow warns of retracing when it meets
             # one function with many shapes, which here is what is meant.
-            def traced(*arguments: tf.Tensor) -> tf.Tensor:
+            def traced(*arguments: tf.Tensor) -> Made:
                 return function(*arguments)
 
             self._compiled[key] = tf.function(traced, autograph=False, jit_compile=True)
-        return self._compiled[key](*tensors)
+        made: Made = self._compiled[key](*tensors)
+        return made
 
 
 def masked_sum(activation: tf.Tensor, *gradients: tf.Tensor) -> tf.Tensor:
